@@ -1,9 +1,9 @@
 """Colour spaces of photos: the sRGB view that networks get, and the way back to the photo's own values.
 
-Photos stay in their own colour space. An edit is computed on an sRGB view of the face's surroundings, and what it
-changed is carried back as a difference, so that pixels the edit leaves alone keep their exact values and colours
-outside sRGB are not cut off. Profiles of matrix and curves (Display P3, Adobe RGB, ProPhoto, grey) are computed in
-float; others by LittleCMS at 8 bits.
+Photos stay in their own colour space. An edit is computed on an sRGB view of the face's surroundings, and
+what it changed is carried back as a difference, so that pixels the edit leaves alone keep their exact
+values and colours outside sRGB are not cut off. Profiles of matrix and curves (Display P3, Adobe RGB,
+ProPhoto, grey) are computed in float; others by LittleCMS at 8 bits.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def to_srgb(pixels: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
     if transform is None:
         return pixels
     top = np.iinfo(pixels.dtype).max
-    return np.rint(transform.to_srgb(pixels.astype(np.float32) / top) * top).astype(pixels.dtype)  # type: ignore[no-any-return]
+    return np.rint(transform.to_srgb(_unit(pixels)) * top).astype(pixels.dtype)
 
 
 def carry_back(
@@ -64,14 +64,14 @@ def carry_back(
         return after
     changed = np.any(before != after, axis=-1)
     top = np.iinfo(own.dtype).max
-    old, new = (transform.from_srgb(view[changed].astype(np.float32) / top) for view in (before, after))
+    old, new = transform.from_srgb(_unit(before[changed])), transform.from_srgb(_unit(after[changed]))
     result = own.copy()
     result[changed] = np.clip(np.rint(own[changed] + (new - old) * top), 0, top).astype(own.dtype)
     return result
 
 
 def cmyk_to_srgb(cmyk: NDArray[np.uint8], profile: bytes | None) -> NDArray[np.uint8]:
-    """sRGB (H, W, 3) of CMYK (H, W, 4), 255 = full ink, by the profile or, without one, by plain complement."""
+    """sRGB (H, W, 3) of CMYK (H, W, 4), 255 = full ink; plain complements where there is no profile."""
     image = Image.frombytes("CMYK", (cmyk.shape[1], cmyk.shape[0]), np.ascontiguousarray(cmyk).tobytes())
     transform = _cmyk_transform(profile, True) if profile else None
     converted = ImageCms.applyTransform(image, transform) if transform else image.convert("RGB")
@@ -84,6 +84,11 @@ def srgb_to_cmyk(pixels: NDArray[np.uint8], profile: bytes | None) -> NDArray[np
     transform = _cmyk_transform(profile, False) if profile else None
     converted = ImageCms.applyTransform(image, transform) if transform else image.convert("CMYK")
     return np.asarray(converted)
+
+
+def _unit(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Integers as float32 in 0..1."""
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
 class _MatrixTransform:
@@ -102,7 +107,9 @@ class _MatrixTransform:
     def from_srgb(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         grid = np.linspace(0, 1, _CURVE_SIZE)
         linear = np.clip(_srgb_decode(values) @ self.inverse.T, 0, 1)
-        return np.stack([np.interp(linear[..., i], self.curves[i], grid) for i in range(3)], axis=-1).astype(np.float32)
+        return np.stack([np.interp(linear[..., i], self.curves[i], grid) for i in range(3)], axis=-1).astype(
+            np.float32
+        )
 
 
 class _LittleCmsTransform:
@@ -123,7 +130,7 @@ class _LittleCmsTransform:
     def _apply(values: NDArray[np.float32], transform: ImageCms.ImageCmsTransform) -> NDArray[np.float32]:
         image = Image.fromarray(np.rint(values.reshape(1, -1, 3) * 255).astype(np.uint8))
         converted = ImageCms.applyTransform(image, transform)
-        return (np.asarray(converted).astype(np.float32) / 255).reshape(values.shape)
+        return _unit(np.asarray(converted)).reshape(values.shape)
 
 
 @lru_cache(maxsize=8)
@@ -143,7 +150,15 @@ def _transform(profile: bytes) -> _MatrixTransform | _LittleCmsTransform | None:
             transform = _LittleCmsTransform(ImageCms.ImageCmsProfile(BytesIO(profile)))
         else:
             return None
-    except (struct.error, KeyError, ValueError, OSError, IndexError, np.linalg.LinAlgError, ImageCms.PyCMSError):
+    except (
+        struct.error,
+        KeyError,
+        ValueError,
+        OSError,
+        IndexError,
+        np.linalg.LinAlgError,
+        ImageCms.PyCMSError,
+    ):
         return None
     probe = np.stack(np.meshgrid(*[np.linspace(0, 1, 6, dtype=np.float32)] * 3), axis=-1)
     if space == b"GRAY":
@@ -169,25 +184,29 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
 
 
 def _curve(tag: bytes) -> NDArray[np.float64]:
-    """Linear light at `_CURVE_SIZE` even steps of the encoded value, from a curv or para tag (ICC.1:2022, 10.6, 10.18)."""
+    """Linear light at `_CURVE_SIZE` even steps of the encoded value (ICC.1:2022, 10.6 curv, 10.18 para)."""
     x = np.linspace(0, 1, _CURVE_SIZE)
     if tag[:4] == b"curv":
         count = struct.unpack_from(">I", tag, 8)[0]
         if count == 0:
             return x
         values = np.frombuffer(tag, ">u2", count, 12).astype(np.float64)
-        return x ** (values[0] / 256) if count == 1 else np.interp(x, np.linspace(0, 1, count), values / 65535)
+        return (
+            x ** (values[0] / 256) if count == 1 else np.interp(x, np.linspace(0, 1, count), values / 65535)
+        )
     if tag[:4] != b"para":
         raise ValueError("a curve of unknown kind")
     kind = struct.unpack_from(">H", tag, 8)[0]
     num = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[kind]
-    g, a, b, c, d, e, f = (*(value / 65536 for value in struct.unpack_from(f">{num}i", tag, 12)), *(0.0,) * (7 - num))
+    given = [value / 65536 for value in struct.unpack_from(f">{num}i", tag, 12)]
+    g, a, b, c, d, e, f = given + [0.0] * (7 - num)
     if kind == 0:
-        return x**g
-    power = np.clip(a * x + b, 0, None) ** g
-    if kind in (1, 2):
-        return np.where(x >= -b / a, power + c, c)
-    return np.where(x >= d, power + e, c * x + f)
+        return np.power(x, g)
+    power: NDArray[np.float64] = np.power(np.clip(a * x + b, 0, None), g)
+    start = -b / a if kind in (1, 2) else d
+    below = np.full_like(x, c) if kind in (1, 2) else c * x + f
+    above = power + (c if kind in (1, 2) else e)
+    return np.where(x >= start, above, below)
 
 
 def _srgb_encode(linear: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,14 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from exprgan import metadata
 from exprgan.errors import UsageError
-
-if TYPE_CHECKING:
-    from exprgan.image_io import Photo
+from exprgan.photo import Photo
 
 JPEG_QUALITY = 95  # for photos that were not JPEG
 LOSSY_QUALITY = 90  # WebP and AVIF do not tell the quality they were saved at
 MAX_SEGMENT = 65533 - 29  # bytes of EXIF or XMP that fit into one JPEG segment
 
 _TIFF_TAGS = (270, 271, 272, 285, 305, 306, 315, 316, 33432, 33723, 34377, 36867)
-"""Descriptive TIFF tags that are carried over: description, camera, software, dates, author, rights, IPTC, Photoshop."""
+"""Descriptive tags that are carried over: camera, software, dates, author, rights, IPTC, Photoshop."""
 
 
 def encode_pixels(photo: Photo, pixels: NDArray[Any], target: str) -> bytes:
@@ -39,12 +37,14 @@ def encode_pixels(photo: Photo, pixels: NDArray[Any], target: str) -> bytes:
     width, height = pixels.shape[1], pixels.shape[0]
     limit = {"JPEG": 65_535, "WEBP": 16_383, "AVIF": 65_536}.get(target, 2**31 - 1)
     if max(width, height) > limit:
-        raise UsageError(f"A {target} file holds at most {limit} pixels a side, the photo has {width}x{height}; use PNG.")
+        raise UsageError(
+            f"A {target} file holds at most {limit} pixels a side, the photo has {width}x{height}; use PNG."
+        )
     if target == "TIFF":
         return _encode_tiff(photo, stored_array(photo, pixels, deep=True, cmyk=True))
     if target == "PNG":
         return _encode_png(photo, stored_array(photo, pixels, deep=True))
-    array = stored_array(photo, pixels, cmyk=target == "JPEG", alpha=target != "JPEG")
+    array = stored_array(photo, pixels, cmyk=target == "JPEG", alpha=target not in ("JPEG", "BMP"))
     if target == "JPEG":
         return _encode_jpeg(photo, array)
     if target == "BMP":
@@ -55,8 +55,18 @@ def encode_pixels(photo: Photo, pixels: NDArray[Any], target: str) -> bytes:
     if target == "WEBP":
         lossless = photo.lossless if photo.format == "WEBP" else False
         quality = 100 if lossless else LOSSY_QUALITY
-        return _save(array, "WEBP", lossless=lossless, quality=quality, method=2 if lossless else 4, exact=True, **options)
-    return _save(array, "AVIF", quality=LOSSY_QUALITY, subsampling="4:4:4" if photo.chroma_444 else "4:2:0", **options)
+        return _save(
+            array,
+            "WEBP",
+            lossless=lossless,
+            quality=quality,
+            method=2 if lossless else 4,
+            exact=True,
+            **options,
+        )
+    return _save(
+        array, "AVIF", quality=LOSSY_QUALITY, subsampling="4:4:4" if photo.chroma_444 else "4:2:0", **options
+    )
 
 
 def stored_array(
@@ -77,13 +87,15 @@ def stored_array(
         UsageError: The photo has transparent parts and the format has none.
     """
     if photo.cmyk is not None and cmyk:
-        return _edited_cmyk(photo, pixels)
+        return _edited_cmyk(photo, photo.cmyk, pixels)
     planes = [_grey(pixels)] if photo.is_grey else [pixels]
     if photo.alpha is not None:
         if alpha:
             planes.append(photo.alpha[..., None])
         elif photo.alpha.min() < np.iinfo(photo.alpha.dtype).max:
-            raise UsageError("The photo has transparent parts, which JPEG cannot hold; save it as PNG or WebP.")
+            raise UsageError(
+                "The photo has transparent parts, which this format cannot hold; save it as PNG or WebP."
+            )
     array = np.concatenate(planes, axis=-1) if len(planes) > 1 else planes[0]
     if array.dtype == np.uint16 and not deep:
         array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -96,15 +108,14 @@ def _grey(pixels: NDArray[Any]) -> NDArray[Any]:
     if np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2]):
         return pixels[..., :1]
     luma = (pixels.astype(np.uint32) @ weights + 32768) >> 16
-    return luma.astype(pixels.dtype)[..., None]  # type: ignore[no-any-return]
+    return luma.astype(pixels.dtype)[..., None]
 
 
-def _edited_cmyk(photo: Photo, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+def _edited_cmyk(photo: Photo, cmyk: NDArray[np.uint8], pixels: NDArray[Any]) -> NDArray[np.uint8]:
     from exprgan.colour import srgb_to_cmyk
 
-    assert photo.cmyk is not None
     changed = np.any(pixels != photo.pixels, axis=-1)
-    result = photo.cmyk.copy()
+    result = cmyk.copy()
     if changed.any():
         result[changed] = srgb_to_cmyk(pixels[changed][None], photo.icc_profile)[0]
     return result
@@ -113,7 +124,9 @@ def _edited_cmyk(photo: Photo, pixels: NDArray[Any]) -> NDArray[np.uint8]:
 def _save(array: NDArray[Any], target: str, **options: Any) -> bytes:
     file = BytesIO()
     mode = "CMYK" if options.pop("cmyk", False) else None
-    image = Image.fromarray(array) if mode is None else Image.frombytes(mode, array.shape[1::-1], array.tobytes())
+    image = (
+        Image.fromarray(array) if mode is None else Image.frombytes(mode, array.shape[1::-1], array.tobytes())
+    )
     image.save(file, target, **options)
     return file.getvalue()
 
@@ -132,7 +145,11 @@ def _encode_jpeg(photo: Photo, array: NDArray[np.uint8]) -> bytes:
     if settings is None:
         options |= {"quality": JPEG_QUALITY, "subsampling": 0}
     else:
-        options |= {"qtables": settings.tables, "progressive": settings.progressive, "extra": settings.segments}
+        options |= {
+            "qtables": settings.tables,
+            "progressive": settings.progressive,
+            "extra": settings.segments,
+        }
         if settings.subsampling >= 0:
             options["subsampling"] = settings.subsampling
         if settings.comment:
@@ -163,7 +180,7 @@ def _encode_png(photo: Photo, array: NDArray[Any]) -> bytes:
 
 
 def _deep_png(array: NDArray[np.uint16]) -> bytes:
-    """PNG file of a uint16 array (H, W) or (H, W, 2..4), every row filtered by the one above it and the left pixel."""
+    """PNG file of a uint16 array (H, W) or (H, W, 2..4), all rows with the averaging filter."""
     height, width = array.shape[:2]
     channels = 1 if array.ndim == 2 else array.shape[2]
     rows = np.ascontiguousarray(array.astype(">u2")).view(np.uint8).reshape(height, -1)
@@ -182,10 +199,12 @@ def _deep_png(array: NDArray[np.uint16]) -> bytes:
 
 
 def _encode_tiff(photo: Photo, array: NDArray[Any]) -> bytes:
-    """TIFF file of one strip, Deflate with horizontal differences; holds what Pillow cannot (16-bit colour)."""
+    """TIFF file of one Deflate strip; Pillow cannot write 16-bit colour."""
     height, width = array.shape[:2]
-    channels = 1 if array.ndim == 2 else array.shape[2]
-    array = array.reshape(height, width, channels)
+    array = array.reshape(height, width, -1)
+    if array.dtype == np.uint16 and array.shape[2] == 2:  # few programs read 16-bit grey with alpha
+        array = array[..., [0, 0, 0, 1]]
+    channels = array.shape[2]
     is_cmyk = photo.cmyk is not None
     difference = array.astype(array.dtype.newbyteorder("<"), copy=True)
     difference[:, 1:] -= array[:, :-1]
@@ -226,7 +245,7 @@ def _tiff_metadata(photo: Photo) -> dict[int, Any]:
 
 
 def tiff_exif(image: Image.Image) -> bytes | None:
-    """Descriptive tags, EXIF and GPS of a TIFF file as an EXIF block without prefix; None where there are none."""
+    """Descriptive tags, EXIF and GPS of a TIFF file as an EXIF block without prefix."""
     source, kept = image.getexif(), Image.Exif()
     for tag in _TIFF_TAGS:
         if tag in source:

@@ -1,7 +1,7 @@
 """What a photo file carries beside its pixels: EXIF, XMP, PNG chunks, content credentials.
 
-Everything here works on bytes and changes as little of them as it can: EXIF is patched in place, so that maker
-notes with absolute offsets stay whole, and XMP is edited as text, so that foreign namespaces survive.
+Everything here works on bytes and changes as little of them as it can: EXIF is patched in place, so that
+maker notes with absolute offsets stay whole, and XMP is edited as text, so that foreign namespaces survive.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ def provenance_xmp(xmp: bytes | None, *, tool: str, weights: str | None = None) 
         '<rdf:Description rdf:about="" xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
         f' xmlns:exprgan="urn:exprgan:1.0" Iptc4xmpExt:DigitalSourceType="{TRAINED_COMPOSITE}"'
-        f" exprgan:Tool={quoteattr(tool)}" + (f" exprgan:Weights={quoteattr(weights)}" if weights else "") + "/>"
+        f" exprgan:Tool={quoteattr(tool)}"
+        + (f" exprgan:Weights={quoteattr(weights)}" if weights else "")
+        + "/>"
     )
     text = _upright_text(xmp)
     if text is not None:
