@@ -1,0 +1,293 @@
+"""Training samples for segmenters: rendered faces with exact masks and photographs with partial labels.
+
+`synthetic-faces` brings exact masks of all classes. `open-faces` has landmarks only: brows, eyes, nose and
+lips are drawn from them, a thin band at their borders is ignored, and the rest gets *partial labels*, which
+say no more than "one of these classes" (forehead: skin, hair, hat or glasses, for instance).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.data.segmentation_augment import occlude, photometric, procedural_background, shade
+from exprgan.errors import UsageError
+from exprgan.models.segmenters import CLASS_NAMES
+
+SIZE = 256  # px, side of the aligned crop
+IGNORE = 255  # label of pixels without any say in the loss
+
+PARTIAL_LABELS: dict[int, tuple[str, ...]] = {
+    19: ("background", "skin", "eye_g", "l_ear", "r_ear", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
+    20: ("skin", "hair", "hat", "eye_g"),
+    21: ("skin", "eye_g"),
+}
+"""Label numbers that stand for "one of these classes": outside the face, forehead, around the eyes."""
+
+FLIP_SWAPS = (("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear"))
+
+# Outlines by vertex of MediaPipe's face mesh; l_ and r_ are the subject's.
+OUTLINES: dict[str, tuple[int, ...]] = {
+    "nose": (168, 122, 196, 236, 198, 129, 64, 98, 97, 2, 326, 327, 294, 358, 420, 456, 419, 351),
+    "r_brow": (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+    "l_brow": (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+    "r_eye": (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+    "l_eye": (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
+    "u_lip": (
+        61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78,
+    ),
+    "l_lip": (
+        61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95, 78,
+    ),
+    "mouth": (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
+}  # fmt: skip
+FACE_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+BROWS_LINE = (46, 53, 52, 65, 55, 285, 295, 282, 283, 276)
+NOSE_TIP = 4
+
+FLIP_TABLE = np.arange(256, dtype=np.uint8)
+for _left, _right in FLIP_SWAPS:
+    _l, _r = CLASS_NAMES.index(_left), CLASS_NAMES.index(_right)
+    FLIP_TABLE[_l], FLIP_TABLE[_r] = _r, _l
+
+
+class SyntheticFaces:
+    """The rendered frames of one split, held in memory as encoded files.
+
+    Args:
+        folder: The folder `synthetic-faces`.
+        split: "train" or "test".
+
+    Raises:
+        UsageError: The folder is not there or has no such split.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        rows = _read_rows(folder / "set.csv", split)
+        self.images = [np.fromfile(folder / row["image"], np.uint8) for row in rows]
+        self.masks = [np.fromfile(folder / row["mask"], np.uint8) for row in rows]
+        with np.load(folder / "labels.npz") as labels:
+            points5 = labels["pts5_neutral"]
+        # the set's pixel centres are at .5
+        self.points5_xy = [points5[int(row["row"])].astype(np.float64) - 0.5 for row in rows]
+        self.yaw_deg = [float(row["yaw"]) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def frame(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image uint8 RGB (256, 256, 3) and class ids uint8 (256, 256), nearly aligned crop frame."""
+        mask = cv2.imdecode(self.masks[index], cv2.IMREAD_GRAYSCALE)
+        return _decode(self.images[index]), mask.astype(np.uint8)
+
+
+class OpenFaces:
+    """The photographs of one split with their landmarks, held in memory as encoded files.
+
+    Args:
+        folder: The folder `open-faces`.
+        split: "train" or "val".
+
+    Raises:
+        UsageError: The folder is not there or has no such split.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        rows = _read_rows(folder / "faces.csv", None)
+        with np.load(folder / "annotations.npz") as annotations:
+            landmarks = annotations["landmarks_px"][:, :, :2].astype(np.float32)
+        chosen = [index for index, row in enumerate(rows) if row["split"] == split]
+        if not chosen:
+            raise UsageError(f"{folder / 'faces.csv'} has no rows of split {split!r}; give train or val.")
+        self.images = [np.fromfile(_picture(folder, rows[index]["file"]), np.uint8) for index in chosen]
+        # MediaPipe's pixels have their centres at .5
+        self.landmarks_xy = landmarks[chosen] - 0.5
+        self.files = [rows[index]["file"] for index in chosen]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def frame(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Image uint8 RGB (320, 320, 3) and landmarks (478, 2), pixels of that image."""
+        return _decode(self.images[index]), self.landmarks_xy[index]
+
+
+def _picture(folder: Path, file: str) -> Path:
+    path = folder / "faces" / file
+    return path if path.exists() else folder / file
+
+
+def _read_rows(path: Path, split: str | None) -> list[dict[str, str]]:
+    if not path.exists():
+        raise UsageError(f"{path} is not there; give the folder that holds the data sets.")
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if split is None or row["split"] == split]
+    if not rows:
+        raise UsageError(f"{path} has no rows of split {split!r}.")
+    return rows
+
+
+def _decode(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image_bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB).astype(np.uint8)
+
+
+def draw_partial_labels(
+    landmarks_xy: NDArray[np.floating], size: int = SIZE, *, band_px: float = 1.0
+) -> NDArray[np.uint8]:
+    """Labels of a photograph as far as its landmarks tell them.
+
+    Args:
+        landmarks_xy: (478, 2) x and y in pixels of the label map, pixel centres at whole numbers.
+        size: Side of the square label map in pixels.
+        band_px: Half the width of the ignored band at borders of brows, nose and lips; eyes and the
+            inner mouth, which are small and well located, have none.
+
+    Returns:
+        uint8 (size, size): class ids, numbers of `PARTIAL_LABELS`, or `IGNORE`.
+    """
+    points = np.asarray(landmarks_xy, np.float64)
+    labels = np.full((size, size), 19, np.uint8)
+    oval = points[list(FACE_OVAL)]
+    _fill(labels, oval, 20)
+    chin = oval[:, 1].max() + 1.0
+    nose_tip_y = points[NOSE_TIP, 1]
+    brows = points[list(BROWS_LINE)]
+    right, left = oval[oval[:, 0].argmin()], oval[oval[:, 0].argmax()]
+    below_brows = np.vstack([right - (2, 0), brows, left + (2, 0), (left[0], chin), (right[0], chin)])
+    below_nose = np.array(
+        [(right[0], nose_tip_y), (left[0], nose_tip_y), (left[0], chin), (right[0], chin)], np.float64
+    )
+    inside = np.zeros_like(labels)
+    _fill(inside, oval, 1)
+    for polygon, value in ((below_brows, 21), (below_nose, CLASS_NAMES.index("skin"))):
+        part = np.zeros_like(labels)
+        _fill(part, polygon, 1)
+        labels[(part & inside) > 0] = value
+    thickness = max(1, round(size * 10 / SIZE))
+    _outline(labels, oval, thickness)
+    for name, outline in OUTLINES.items():
+        polygon = points[list(outline)]
+        if name == "mouth" and cv2.contourArea(polygon.astype(np.float32)) < 6 * size / SIZE:
+            continue
+        _fill(labels, polygon, CLASS_NAMES.index(name))
+        if name not in ("l_eye", "r_eye", "mouth"):
+            _outline(labels, polygon, max(1, round(2 * band_px * size / SIZE)))
+    for name in ("l_eye", "r_eye"):
+        _fill(labels, points[list(OUTLINES[name])], CLASS_NAMES.index(name))
+    return labels
+
+
+def _fill(labels: NDArray[np.uint8], polygon_xy: NDArray[np.float64], value: int) -> None:
+    cv2.fillPoly(labels, [np.round(polygon_xy * 16).astype(np.int32)], value, cv2.LINE_8, 4)
+
+
+def _outline(labels: NDArray[np.uint8], polygon_xy: NDArray[np.float64], thickness: int) -> None:
+    points = np.round(polygon_xy * 16).astype(np.int32)
+    cv2.polylines(labels, [points], True, IGNORE, thickness, cv2.LINE_8, 4)
+
+
+def jitter_matrix(rng: np.random.Generator, scale: float = 1.0) -> NDArray[np.float64]:
+    """Random similarity (2, 3) about the crop's centre: ±10° roll, ±12% scale, ±10% shift."""
+    angle = np.deg2rad(rng.uniform(-10, 10))
+    zoom = scale * np.exp(rng.uniform(-0.12, 0.12))
+    shift_px = rng.uniform(-0.1, 0.1, 2) * SIZE
+    cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
+    centre = (SIZE - 1) / 2
+    source_centre = ((SIZE - 1) / 2 + 0.5) / scale - 0.5
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    offset = centre + shift_px - rotation @ (source_centre, source_centre)
+    return np.hstack([rotation, offset[:, None]])
+
+
+class SegmentationSamples:
+    """Endless labelled samples; number n of a seed is always the same.
+
+    Args:
+        synthetic: Rendered faces with exact masks.
+        photos: Photographs with landmarks, or None to do without.
+        photo_share: Share of photographs among the samples.
+    """
+
+    def __init__(
+        self, synthetic: SyntheticFaces, photos: OpenFaces | None = None, *, photo_share: float = 0.5
+    ) -> None:
+        self.synthetic, self.photos = synthetic, photos
+        self.photo_share = photo_share if photos is not None else 0.0
+
+    def sample(self, seed: int, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image uint8 RGB (256, 256, 3) and labels uint8 (256, 256) of `draw_partial_labels`' numbers."""
+        rng = np.random.default_rng((seed, number))
+        is_photo = rng.random() < self.photo_share
+        image, labels = self._photo(rng) if is_photo else self._render(rng)
+        if rng.random() < 0.5:
+            image, labels = np.ascontiguousarray(image[:, ::-1]), FLIP_TABLE[labels[:, ::-1]]
+        if rng.random() < (0.25 if is_photo else 0.4):
+            image = shade(image, rng)
+        if rng.random() < 0.15:
+            image, covered = occlude(image, rng)
+            labels = np.where(covered, np.uint8(0), labels)
+        strength = 0.5 if is_photo else 1.0
+        return photometric(image, rng, strength), np.ascontiguousarray(labels)
+
+    def _render(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        image, labels = self.synthetic.frame(int(rng.integers(len(self.synthetic))))
+        if rng.random() < 0.6:
+            image = self._replace_background(image, labels, rng)
+        matrix = jitter_matrix(rng)
+        warped = _warp(image, matrix, rng)
+        moved = cv2.warpAffine(
+            labels, matrix, (SIZE, SIZE), flags=cv2.INTER_NEAREST, borderValue=IGNORE
+        ).astype(np.uint8)
+        return warped, moved
+
+    def _photo(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        assert self.photos is not None
+        image, landmarks_xy = self.photos.frame(int(rng.integers(len(self.photos))))
+        matrix = jitter_matrix(rng, SIZE / image.shape[0])
+        labels = draw_partial_labels(landmarks_xy @ matrix[:, :2].T + matrix[:, 2])
+        return _warp(image, matrix, rng), labels
+
+    def _replace_background(
+        self, image: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        """Another background: procedural, or the blurred colours of a photograph turned upside down."""
+        if self.photos is not None and rng.random() < 0.4:
+            photo = self.photos.frame(int(rng.integers(len(self.photos))))[0]
+            photo = cv2.resize(photo[::-1], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+            backdrop = cv2.GaussianBlur(photo, (0, 0), rng.uniform(6, 20))
+        else:
+            backdrop = procedural_background(rng, SIZE)
+        matte = cv2.GaussianBlur((labels > 0).astype(np.float32), (0, 0), 0.8)[..., None]
+        return np.round(image * matte + backdrop * (1 - matte)).astype(np.uint8)
+
+
+def _warp(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)[int(rng.integers(3))]
+    fill = tuple(float(v) for v in rng.integers(0, 256, 3))
+    return cv2.warpAffine(
+        image, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
+    ).astype(np.uint8)
+
+
+def aligned_photo(data: OpenFaces, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A photograph's image uint8 RGB (256, 256, 3) and partial labels (256, 256) in the aligned crop frame."""
+    image, landmarks_xy = data.frame(index)
+    scale = SIZE / image.shape[0]
+    crop = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return crop, draw_partial_labels((landmarks_xy + 0.5) * scale - 0.5)
+
+
+def class_sets(names: Sequence[tuple[str, ...]] = tuple(PARTIAL_LABELS.values())) -> NDArray[np.float32]:
+    """Membership (len(names), 19) float32 of the classes in the sets of the partial labels."""
+    return np.array([[float(name in members) for name in CLASS_NAMES] for members in names], np.float32)
