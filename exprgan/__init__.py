@@ -1,3 +1,55 @@
-"""Change the expression of the faces in a photo and leave the rest of the photo alone."""
+"""Change the expression of the faces in a photo and leave the rest of the photo alone.
+
+>>> from exprgan import Editor
+>>> editor = Editor.from_pretrained()  # doctest: +SKIP
+>>> editor.edit("photo.jpg", to="happy", strength=0.8).save("photo-happy.jpg")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from exprgan.errors import (
+    DeviceError,
+    ExprganError,
+    NoFaceFound,
+    UnreadableImage,
+    UsageError,
+    WeightsError,
+)
+from exprgan.expressions import EXPRESSIONS
+
+if TYPE_CHECKING:
+    from exprgan.editor import Editor, EditResult, FaceOutcome
+    from exprgan.faces.face import Face
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "EXPRESSIONS",
+    "DeviceError",
+    "EditResult",
+    "Editor",
+    "ExprganError",
+    "Face",
+    "FaceOutcome",
+    "NoFaceFound",
+    "UnreadableImage",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+]
+
+_LAZY = {
+    "Editor": "exprgan.editor",
+    "EditResult": "exprgan.editor",
+    "FaceOutcome": "exprgan.editor",
+    "Face": "exprgan.faces.face",
+}  # imported at first use, because they need torch
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

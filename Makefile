@@ -1,0 +1,53 @@
+# make demo    edit the bundled sample, offline, with the bundled weights
+# make test    all tests
+# make check   format, lint, types and tests
+# make bench   time of each stage, networks side by side
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+OUT ?= out/demo
+SAMPLE := docs/samples/portrait.jpg
+
+.PHONY: demo test check format bench clean
+
+demo: $(VENV)/.runtime
+	@mkdir -p $(OUT)
+	$(BIN)/exprgan edit $(SAMPLE) --to happy --output $(OUT)/portrait-happy.jpg \
+	  --compare $(OUT)/before-after.png --device cpu --overwrite
+	@echo "The sample:        $(abspath $(SAMPLE))"
+	@echo "Edited to happy:   $(abspath $(OUT)/portrait-happy.jpg)"
+	@echo "Before and after:  $(abspath $(OUT)/before-after.png)"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.runtime
+	$(BIN)/python -m exprgan.evaluation.speed
+
+clean:
+	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# The stamps are renewed when the requirements change; an environment that is complete is used as it is.
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt -e .
+	@$(BIN)/python -c "import cv2" || { \
+	  echo "OpenCV cannot start: it needs libGL and glib; on Debian or Ubuntu:"; \
+	  echo "  apt-get install -y libgl1 libglib2.0-0"; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) install -q -c constraints.txt -e ".[dev]"
+	@touch $@
