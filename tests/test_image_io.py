@@ -7,12 +7,16 @@ import os
 import stat
 import struct
 import zlib
+from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from exprgan import colour, image_io, metadata
@@ -79,6 +83,7 @@ def exif_block(orientation: int = 6, thumbnail: bool = True) -> bytes:
     return block
 
 
+@lru_cache  # LittleCMS writes the time of day into a profile
 def display_p3() -> bytes:
     """Display P3 profile: the bytes of LittleCMS's sRGB profile with P3's primaries (D50-adapted) in it."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
@@ -211,7 +216,7 @@ def test_transparent_photo_is_not_saved_without_alpha(target: str) -> None:
 @pytest.mark.parametrize(
     ("make", "channels"), [*((deep_png, i) for i in (1, 2, 3, 4)), *((deep_tiff, i) for i in (1, 3, 4))]
 )
-def test_sixteen_bits_are_kept(make, channels: int) -> None:
+def test_sixteen_bits_are_kept(make: Callable[..., bytes], channels: int) -> None:
     array = deep_scene(channels)
     photo = image_io.read(make(array))
     assert photo.pixels.dtype == np.uint16
@@ -350,7 +355,7 @@ def test_sixteen_bit_photos_are_upright(orientation: int) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 def test_metadata_survives_without_the_old_thumbnail(kind: str) -> None:
-    options = {"dpi": (300, 300)} if kind in ("JPEG", "PNG", "TIFF") else {}
+    options: dict[str, Any] = {"dpi": (300, 300)} if kind in ("JPEG", "PNG", "TIFF") else {}
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", XMP.decode())
@@ -534,11 +539,8 @@ def test_odd_names_go_through(name: str, tmp_path: Path) -> None:
     source = tmp_path / name
     source.write_bytes(saved(Image.fromarray(scene()), "PNG"))
     photo = image_io.read(source)
-    image_io.write(
-        photo,
-        photo.pixels,
-        tmp_path / "out" / name if (tmp_path / "out").mkdir() else tmp_path / "out" / name,
-    )
+    (tmp_path / "out").mkdir()
+    image_io.write(photo, photo.pixels, tmp_path / "out" / name)
     assert np.array_equal(image_io.read(tmp_path / "out" / name).pixels, scene())
 
 

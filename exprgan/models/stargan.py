@@ -1,0 +1,86 @@
+"""StarGAN's generator, the common baseline.
+
+Choi et al., "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation",
+CVPR 2018, https://arxiv.org/abs/1711.09020. Written anew from the published layer table; no differences.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def instance_norm(channels: int) -> nn.InstanceNorm2d:
+    """Instance normalisation with weights and running statistics, which take effect in eval mode."""
+    return nn.InstanceNorm2d(channels, affine=True, track_running_stats=True)
+
+
+def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
+    """Convolution without bias, instance norm, ReLU; size divided by the stride."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, bias=False)
+    return nn.Sequential(conv, instance_norm(out_channels), nn.ReLU(inplace=True))
+
+
+def deconv_norm_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Transposed convolution to twice the size, instance norm, ReLU."""
+    conv = nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)
+    return nn.Sequential(conv, instance_norm(out_channels), nn.ReLU(inplace=True))
+
+
+def with_expression(image: Tensor, expression: Tensor, num_classes: int) -> Tensor:
+    """Image (N, 3, H, W) with the one-hot expression tiled as further channels (N, 3 + num_classes, H, W)."""
+    one_hot = F.one_hot(expression, num_classes).to(image.dtype)[:, :, None, None]
+    return torch.cat([image, one_hot.expand(-1, -1, *image.shape[-2:])], dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """x + IN(conv(ReLU(IN(conv(x)))))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            conv_norm_relu(channels, channels, 3, 1),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            instance_norm(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x)
+
+
+class StarGAN(nn.Module):
+    """Encoder, residual blocks, decoder; 8,436,800 parameters for 7 classes.
+
+    Args:
+        num_classes: Expressions; 7 in the papers' count, 8 of `EXPRESSIONS`.
+        width: Channels at full resolution.
+        num_blocks: Residual blocks at a quarter of the resolution.
+    """
+
+    def __init__(self, *, num_classes: int = 8, width: int = 64, num_blocks: int = 6) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.main = nn.Sequential(
+            conv_norm_relu(3 + num_classes, width, 7, 1),
+            conv_norm_relu(width, 2 * width, 4, 2),
+            conv_norm_relu(2 * width, 4 * width, 4, 2),
+            *[ResidualBlock(4 * width) for _ in range(num_blocks)],
+            deconv_norm_relu(4 * width, 2 * width),
+            deconv_norm_relu(2 * width, width),
+            nn.Conv2d(width, 3, 7, 1, 3, bias=False),
+            nn.Tanh(),
+        )
+
+    def forward(self, image: Tensor, expression: Tensor) -> Tensor:
+        """Faces with another expression.
+
+        Args:
+            image: (N, 3, H, W) float32, RGB in [-1, 1], aligned crops; H and W multiples of 4, made for 128.
+            expression: (N,) int64, class index.
+
+        Returns:
+            (N, 3, H, W) float32, RGB in [-1, 1].
+        """
+        x_fake: Tensor = self.main(with_expression(image, expression, self.num_classes))
+        return x_fake
