@@ -281,7 +281,7 @@ def _warp(
 
 
 def aligned_photo(data: OpenFaces, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A photograph's image uint8 RGB (256, 256, 3) and partial labels (256, 256) in the aligned crop frame."""
+    """A photograph in the aligned crop frame: uint8 RGB (256, 256, 3), partial labels uint8 (256, 256)."""
     image, landmarks_xy = data.frame(index)
     scale = SIZE / image.shape[0]
     crop = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8)

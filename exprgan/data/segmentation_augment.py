@@ -75,7 +75,9 @@ def _noise(image: Image, rng: np.random.Generator) -> Image:
 def shade(image: Image, rng: np.random.Generator) -> Image:
     """Light that falls off over the picture, or a cast shadow with a straight or round edge."""
     height, width = image.shape[:2]
-    x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
+    x, y = np.meshgrid(
+        np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
+    )
     angle = rng.uniform(0, 2 * np.pi)
     along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
     if rng.random() < 0.6:
