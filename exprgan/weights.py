@@ -239,7 +239,8 @@ def load_model(name: str, folder: Path | str | None = None, device: str = "cpu")
     except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise WeightsError(
-            f"The weights {name!r} do not fit this version of exprgan ({reason}); use those of the same release."
+            f"The weights {name!r} do not fit this version of exprgan ({reason}); "
+            "use those of the same release."
         ) from error
     return model.to(device).eval().requires_grad_(False)
 

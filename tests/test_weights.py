@@ -69,7 +69,7 @@ def test_load_model_is_in_eval_mode_and_without_gradients(
 def test_weights_that_do_not_fit_are_an_error_of_the_weights(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(WeightsError, match="do not fit .* no network named 'tiny'"):
+    with pytest.raises(WeightsError, match=r"do not fit .* no network named 'tiny'"):
         weights.load_model("tiny", folder)
     for module in (torch.nn.Bilinear, lambda **arguments: torch.nn.Linear(4, 2)):
         monkeypatch.setattr(models, "build", lambda _, module=module, **arguments: module(**arguments))

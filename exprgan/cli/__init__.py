@@ -1,0 +1,58 @@
+"""The command line. `main` is the one place where every error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from exprgan.cli import doctor, edit, faces, output, segment, train, weights
+from exprgan.errors import ExprganError
+
+app = typer.Typer(
+    name="exprgan",
+    help="Change the expression of the faces in a photo and leave the rest of the photo alone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from exprgan import __version__
+
+        typer.echo(f"exprgan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Change the expression of the faces in a photo and leave the rest of the photo alone."""
+
+
+app.command("edit", short_help="Change expressions in a photo or a folder of them.")(edit.edit)
+app.command("faces", short_help="List the faces of a photo.")(faces.faces)
+app.command("segment", short_help="Write the face regions of a photo.")(segment.segment)
+app.command("train", short_help="Train a network.")(train.train)
+app.command("doctor", short_help="Show versions, devices and weights.")(doctor.doctor)
+app.add_typer(weights.app, name="weights")
+
+
+def main() -> None:
+    """Run the command line; exit codes are those of docs/cli.md."""
+    try:
+        app()
+    except Exception as error:  # the one blanket except: everything becomes a message and an exit code
+        if os.environ.get("EXPRGAN_DEBUG") == "1":
+            raise
+        output.current().error(error)
+        sys.exit(error.exit_code if isinstance(error, ExprganError) else 1)

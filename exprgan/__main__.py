@@ -1,0 +1,5 @@
+"""`python -m exprgan` is `exprgan`."""
+
+from exprgan.cli import main
+
+main()

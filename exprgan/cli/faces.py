@@ -1,0 +1,63 @@
+"""`exprgan faces`: what the detector finds in a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from exprgan.cli import options
+from exprgan.cli.output import Format, start
+from exprgan.errors import NoFaceFound
+
+
+def faces(
+    source: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo.", show_default=False)],
+    device: options.DeviceOption = "auto",
+    weights: options.WeightsOption = None,
+    detector: options.DetectorOption = "builtin",
+    weights_dir: options.DetectorWeightsOption = None,
+    format: options.FormatOption = Format.human,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """List the faces of a photo: number, box, score and pose; --format json adds the landmarks."""
+    out = start(format, quiet, verbose)
+    from exprgan.device import resolve_device
+    from exprgan.editor import open_detector, to_uint8
+    from exprgan.face_choice import refusal
+    from exprgan.image_io import read
+
+    photo = read(source)
+    finder = open_detector(
+        detector, device=resolve_device(device), folder=weights, detector_weights=weights_dir
+    )
+    found = finder.detect(to_uint8(photo.pixels))
+    if not found:
+        raise NoFaceFound(f"No face was found in {source}; use a photo that shows one from the front.")
+    for index, face in enumerate(found):
+        pitch, yaw, roll = (round(float(angle), 1) for angle in face.pose)
+        box = _rounded(face.box_xyxy)
+        reason = refusal(face)
+        record = {
+            "input": str(source),
+            "index": index,
+            "box_xyxy": box,
+            "score": round(float(face.score), 4),
+            "pose": {"pitch": pitch, "yaw": yaw, "roll": roll},
+            "editable": not reason,
+            "reason": reason or None,
+            "points5_xy": _rounded(face.points5_xy),
+            "landmarks_xy": _rounded(face.landmarks_xy),
+        }
+        x0, y0, x1, y1 = (round(value) for value in box)
+        text = (
+            f"face {index}  box {x0},{y0} to {x1},{y1}  score {face.score:.2f}  "
+            f"pitch {pitch:+.0f}°  yaw {yaw:+.0f}°  roll {roll:+.0f}°"
+        )
+        out.data(record, f"{text}  not editable: {reason}" if reason else text)
+
+
+def _rounded(values: Any) -> Any:
+    return [[round(v, 2) for v in row] if isinstance(row, list) else round(row, 2) for row in values.tolist()]

@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exprgan.cli.output import Format
+
+FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print errors alone (with --format json also the data).")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tell more on stderr.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:1 ... or mps; auto takes a CUDA device if any.",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FOLDER",
+        help="Folder of weights instead of the bundled ones.",
+        show_default=False,
+    ),
+]
+DetectorOption = Annotated[
+    str,
+    typer.Option("--detector", metavar="NAME", help="builtin (offline), or retinaface (facexlib's network)."),
+]
+DetectorWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights-dir",
+        metavar="FOLDER",
+        help="Folder of the retinaface detector's weights.",
+        show_default=False,
+    ),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+FaceOption = Annotated[
+    str,
+    typer.Option("--face", metavar="WHICH", help="largest, all, center, or a number as `faces` lists them."),
+]

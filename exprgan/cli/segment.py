@@ -1,0 +1,79 @@
+"""`exprgan segment`: the regions of faces as a label map or as colours over the photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from exprgan.cli import options
+from exprgan.cli.output import Format, start
+from exprgan.errors import NoFaceFound, UsageError
+
+
+def segment(
+    source: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="PNG to write.", show_default="photo-regions.png beside it"),
+    ] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Colour the photo instead of writing class numbers.")
+    ] = False,
+    face: options.FaceOption = "all",
+    overwrite: options.OverwriteOption = False,
+    device: options.DeviceOption = "auto",
+    weights: options.WeightsOption = None,
+    detector: options.DetectorOption = "builtin",
+    weights_dir: options.DetectorWeightsOption = None,
+    format: options.FormatOption = Format.human,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Write the face regions of a photo: an 8-bit PNG of CelebAMask-HQ's 19 class numbers, or an overlay."""
+    out = start(format, quiet, verbose)
+    target = output or source.with_name(f"{source.stem}-regions.png")
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target} is no PNG; label maps are written as PNG alone.")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} exists; allow to replace it with --overwrite or choose another --output.")
+
+    import numpy as np
+
+    from exprgan import colour
+    from exprgan.device import memory_errors, resolve_device
+    from exprgan.editor import open_detector, to_uint8
+    from exprgan.face_choice import check_choice, choose_faces
+    from exprgan.image_io import read
+    from exprgan.models.segmenters import CLASS_NAMES
+    from exprgan.parsing import label_map, load_segmenter
+
+    check_choice(face)
+    photo = read(source)
+    device = resolve_device(device)
+    image = colour.to_srgb(to_uint8(photo.pixels), photo.pixel_profile)
+    finder = open_detector(detector, device=device, folder=weights, detector_weights=weights_dir)
+    with memory_errors(device):
+        found = finder.detect(image)
+        if not found:
+            raise NoFaceFound(f"No face was found in {source}; use a photo that shows one from the front.")
+        everything = face.strip().lower() == "all"
+        chosen = found if everything else [found[i] for i in choose_faces(found, face, photo.size_hw)]
+        labels = label_map(image, chosen, load_segmenter(weights, device=device), device=device)
+    _write_png(target, image, labels, overlay)
+    present = [CLASS_NAMES[index] for index in np.unique(labels)]
+    out.data({"input": str(source), "output": str(target), "classes": present}, str(target))
+
+
+def _write_png(target: Path, image: Any, labels: Any, overlay: bool) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    from exprgan.image_io import write_atomic
+    from exprgan.segmentation_view import overlay as draw_overlay
+
+    buffer = BytesIO()
+    Image.fromarray(draw_overlay(image, labels) if overlay else labels).save(buffer, "PNG")
+    write_atomic(target, buffer.getvalue())

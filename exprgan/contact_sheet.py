@@ -1,0 +1,68 @@
+"""Pictures of before and after side by side, labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from exprgan import colour, image_io
+from exprgan.editor import EditResult
+
+PANEL_PX = 512
+"""Longer side of each picture on a sheet."""
+_LABEL_PX = 34
+_GAP_PX = 8
+_COLUMNS = 3
+
+
+def before_after_sheet(results: Sequence[EditResult], *, panel_px: int = PANEL_PX) -> Image.Image:
+    """The photo and its edits as one sRGB picture.
+
+    Args:
+        results: Edits of one and the same photo, at least one.
+        panel_px: Longer side of each picture on the sheet.
+    """
+    photo = results[0].photo
+    panels = [("before", photo.pixels)]
+    panels += [(f"{result.expression} {result.strength:g}", result.image) for result in results]
+    pictures = [(label, _thumbnail(pixels, photo.pixel_profile, panel_px)) for label, pixels in panels]
+    width, height = pictures[0][1].size
+    columns = min(len(pictures), 2 if len(pictures) == 2 else _COLUMNS)
+    rows = -(-len(pictures) // columns)
+    cell_w, cell_h = width + _GAP_PX, height + _LABEL_PX + _GAP_PX
+    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, rows * cell_h + _GAP_PX), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
+    for place, (label, picture) in enumerate(pictures):
+        x, y = _GAP_PX + place % columns * cell_w, _GAP_PX + place // columns * cell_h
+        draw.text((x + width / 2, y + _LABEL_PX / 2), label, fill="black", font=font, anchor="mm")
+        sheet.paste(picture, (x, y + _LABEL_PX))
+    return sheet
+
+
+def write_sheet(path: Path, results: Sequence[EditResult]) -> None:
+    """Write the sheet as a PNG or JPEG file, whole or not at all.
+
+    Raises:
+        UsageError: The file cannot be written there or in that format.
+    """
+    target = image_io.EXTENSIONS.get(path.suffix.lower(), "PNG")
+    buffer = BytesIO()
+    before_after_sheet(results).save(buffer, target)
+    image_io.write_atomic(path, buffer.getvalue())
+
+
+def _thumbnail(pixels: NDArray[Any], profile: bytes | None, longest_px: int) -> Image.Image:
+    height, width = pixels.shape[:2]
+    scale = longest_px / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    if small.dtype == np.uint16:
+        small = cv2.convertScaleAbs(small, alpha=1 / 257)
+    return Image.fromarray(np.ascontiguousarray(colour.to_srgb(small, profile)))

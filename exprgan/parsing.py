@@ -1,0 +1,121 @@
+"""Face regions by a segmenter: of the editor's crops, and of whole photos as a label map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from exprgan.errors import WeightsError
+from exprgan.faces.align import crop_matrix, transform_points, warp_crop
+from exprgan.faces.face import Face
+from exprgan.weights import find_weights_dir, load_model, read_manifest
+
+CROP_PX = 256
+"""Side of the aligned crop that all networks of the editor work on."""
+SEGMENTERS = ("unet", "bisenet")
+_FINE = 4  # label maps are drawn at this multiple of the crop's resolution, for smooth outlines
+
+
+def load_segmenter(
+    folder: Path | str | None = None, *, name: str | None = None, device: str = "cpu"
+) -> nn.Module:
+    """The segmenter of a folder of weights, in eval mode.
+
+    Args:
+        folder: Folder of weights; None finds it as `find_weights_dir` does.
+        name: Name in the manifest; None takes the first of `SEGMENTERS` that is there.
+        device: torch's name of the device.
+
+    Raises:
+        WeightsError: The folder has none, or it cannot be loaded.
+    """
+    folder = find_weights_dir(folder)
+    if name is None:
+        present = [known for known in SEGMENTERS if known in read_manifest(folder)]
+        if not present:
+            raise WeightsError(
+                f"{folder} has no segmenter ({' or '.join(SEGMENTERS)}); use the bundled weights."
+            )
+        name = present[0]
+    return load_model(name, folder, device)
+
+
+def to_tensor(crop: NDArray[np.uint8], device: str) -> Tensor:
+    """A crop, uint8 RGB (H, W, 3), as float32 (1, 3, H, W) in [-1, 1]."""
+    tensor = torch.from_numpy(np.ascontiguousarray(crop)).to(device)
+    return tensor.permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+@torch.inference_mode()
+def label_map(
+    image: NDArray[np.uint8], faces: Sequence[Face], segmenter: nn.Module, *, device: str = "cpu"
+) -> NDArray[np.uint8]:
+    """Class of every pixel of a photo; 0 (background) outside the faces' crops.
+
+    Args:
+        image: uint8 RGB (H, W, 3), sRGB, original photo frame.
+        faces: Faces to label, the most important first: later ones fill only what is still background.
+        segmenter: Network that gives logits (N, classes, 256, 256).
+        device: Where the segmenter is.
+
+    Returns:
+        uint8 (H, W), index into the segmenter's classes.
+    """
+    labels = np.zeros(image.shape[:2], np.uint8)
+    for face in faces:
+        matrix = crop_matrix(face.points5_xy, CROP_PX)
+        logits = segmenter(to_tensor(warp_crop(image, matrix, CROP_PX), device))
+        fine = torch.nn.functional.interpolate(logits.float(), scale_factor=_FINE, mode="bilinear")
+        crop_labels = fine.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
+        _paste_labels(labels, crop_labels, matrix)
+    return labels
+
+
+def crop_bounds(
+    matrix: NDArray[np.floating], size_hw: tuple[int, int], margin_px: int = 0
+) -> tuple[slice, slice]:
+    """Rows and columns of the photo that a crop touches, limited to the photo; empty where it misses it.
+
+    Args:
+        matrix: (2, 3) similarity from photo to crop.
+        size_hw: Height and width of the photo in pixels.
+        margin_px: Photo pixels to add on every side.
+    """
+    end = CROP_PX - 0.5
+    corners = np.array([[-0.5, -0.5], [end, -0.5], [-0.5, end], [end, end]], np.float64)
+    corners_xy = transform_points(corners, cv2.invertAffineTransform(np.asarray(matrix, np.float64)))
+    low = np.floor(corners_xy.min(axis=0)).astype(int) - margin_px
+    high = np.ceil(corners_xy.max(axis=0)).astype(int) + 1 + margin_px
+    x0, y0 = (int(np.clip(value, 0, n)) for value, n in zip(low, size_hw[::-1], strict=True))
+    x1, y1 = (int(np.clip(value, 0, n)) for value, n in zip(high, size_hw[::-1], strict=True))
+    return slice(y0, y1), slice(x0, x1)
+
+
+def shift_matrix(matrix: NDArray[np.floating], rows: slice, columns: slice) -> NDArray[np.float64]:
+    """The photo-to-crop matrix for the photo's part `[rows, columns]` taken alone."""
+    moved = np.array(matrix, np.float64)
+    moved[:, 2] = transform_points(np.array([columns.start, rows.start], np.float64), moved)
+    return moved
+
+
+def _paste_labels(labels: NDArray[np.uint8], crop_labels: NDArray[np.uint8], matrix: NDArray[Any]) -> None:
+    rows, columns = crop_bounds(matrix, (labels.shape[0], labels.shape[1]))
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return
+    to_fine = shift_matrix(matrix, rows, columns)
+    to_fine[:, 2] += 0.5
+    to_fine *= _FINE
+    to_fine[:, 2] -= 0.5
+    size_wh = (columns.stop - columns.start, rows.stop - rows.start)
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    inverse = cv2.invertAffineTransform(to_fine)
+    pasted = cv2.warpAffine(crop_labels, inverse, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    window = labels[rows, columns]
+    window[:] = np.where(window == 0, pasted, window)
