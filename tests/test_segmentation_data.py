@@ -73,7 +73,7 @@ def test_jitter_stays_within_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("change", [photometric, shade])
-def test_augmentations_keep_size_and_type_and_repeat_with_their_seed(change, image: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+def test_augmentations_keep_size_and_type_and_repeat_with_their_seed(change, image: np.ndarray) -> None:
     for number in range(12):
         first = change(image, np.random.default_rng(number))
         assert first.shape == image.shape

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.data.segmentation_augment import occlude, photometric, procedural_background, shade
-from exprgan.errors import UsageError
+from exprgan.errors import UnreadableImage, UsageError
 from exprgan.models.segmenters import CLASS_NAMES
 
 SIZE = 256  # px, side of the aligned crop
@@ -85,8 +85,7 @@ class SyntheticFaces:
 
     def frame(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 RGB (256, 256, 3) and class ids uint8 (256, 256), nearly aligned crop frame."""
-        mask = cv2.imdecode(self.masks[index], cv2.IMREAD_GRAYSCALE)
-        return _decode(self.images[index]), mask.astype(np.uint8)
+        return _decode(self.images[index]), _decode(self.masks[index], is_grey=True)
 
 
 class OpenFaces:
@@ -135,9 +134,11 @@ def _read_rows(path: Path, split: str | None) -> list[dict[str, str]]:
     return rows
 
 
-def _decode(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    image_bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB).astype(np.uint8)
+def _decode(encoded: NDArray[np.uint8], *, is_grey: bool = False) -> NDArray[np.uint8]:
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE if is_grey else cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise UnreadableImage("A picture of the data set is damaged; fetch the set again.")
+    return (decoded if is_grey else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)).astype(np.uint8)
 
 
 def draw_partial_labels(
@@ -262,8 +263,8 @@ class SegmentationSamples:
         """Another background: procedural, or the blurred colours of a photograph turned upside down."""
         if self.photos is not None and rng.random() < 0.4:
             photo = self.photos.frame(int(rng.integers(len(self.photos))))[0]
-            photo = cv2.resize(photo[::-1], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-            backdrop = cv2.GaussianBlur(photo, (0, 0), rng.uniform(6, 20))
+            small = cv2.resize(photo[::-1], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+            backdrop = cv2.GaussianBlur(small, (0, 0), rng.uniform(6, 20)).astype(np.uint8)
         else:
             backdrop = procedural_background(rng, SIZE)
         matte = cv2.GaussianBlur((labels > 0).astype(np.float32), (0, 0), 0.8)[..., None]

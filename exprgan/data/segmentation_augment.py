@@ -34,7 +34,7 @@ def photometric(image: Image, rng: np.random.Generator, strength: float = 1.0) -
     if rng.random() < 0.35:
         quality = int(rng.integers(25, 95))
         _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR).astype(np.uint8)
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
     return image
 
 
@@ -106,12 +106,12 @@ def procedural_background(rng: np.random.Generator, size: int) -> Image:
             weight = rng.uniform(0, 1) / cells**0.3
             mix += np.float32(weight) * cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC)
     picture = base + np.clip(mix, 0, 1)[..., None] * (other - base)
-    picture = np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
+    backdrop = np.clip(picture, 0, 255).astype(np.uint8)
     if kind > 0.6:
         for _ in range(int(rng.integers(2, 9))):
-            _paint_shape(picture, rng)
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 6)).astype(np.uint8)
-    return picture
+            _paint_shape(backdrop, rng)
+        backdrop = cv2.GaussianBlur(backdrop, (0, 0), rng.uniform(0.5, 6)).astype(np.uint8)
+    return backdrop
 
 
 def _paint_shape(picture: Image, rng: np.random.Generator) -> None:
