@@ -90,7 +90,7 @@ def crop_bounds(
     """
     end = CROP_PX - 0.5
     corners = np.array([[-0.5, -0.5], [end, -0.5], [-0.5, end], [end, end]], np.float64)
-    corners_xy = transform_points(corners, cv2.invertAffineTransform(np.asarray(matrix, np.float64)))
+    corners_xy = transform_points(corners, _inverse(matrix))
     low = np.floor(corners_xy.min(axis=0)).astype(int) - margin_px
     high = np.ceil(corners_xy.max(axis=0)).astype(int) + 1 + margin_px
     x0, y0 = (int(np.clip(value, 0, n)) for value, n in zip(low, size_hw[::-1], strict=True))
@@ -105,6 +105,10 @@ def shift_matrix(matrix: NDArray[np.floating], rows: slice, columns: slice) -> N
     return moved
 
 
+def _inverse(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(cv2.invertAffineTransform(np.asarray(matrix, np.float64)), np.float64)
+
+
 def _paste_labels(labels: NDArray[np.uint8], crop_labels: NDArray[np.uint8], matrix: NDArray[Any]) -> None:
     rows, columns = crop_bounds(matrix, (labels.shape[0], labels.shape[1]))
     if rows.stop <= rows.start or columns.stop <= columns.start:
@@ -114,8 +118,6 @@ def _paste_labels(labels: NDArray[np.uint8], crop_labels: NDArray[np.uint8], mat
     to_fine *= _FINE
     to_fine[:, 2] -= 0.5
     size_wh = (columns.stop - columns.start, rows.stop - rows.start)
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    inverse = cv2.invertAffineTransform(to_fine)
-    pasted = cv2.warpAffine(crop_labels, inverse, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    pasted = cv2.warpAffine(crop_labels, _inverse(to_fine), size_wh, flags=cv2.INTER_NEAREST)
     window = labels[rows, columns]
     window[:] = np.where(window == 0, pasted, window)

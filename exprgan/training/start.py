@@ -15,6 +15,9 @@ from exprgan.errors import UsageError
 from exprgan.training.loop import LoopConfig, Trainer
 
 
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+
+
 @dataclass(frozen=True)
 class TrainingFiles:
     """Where a training run finds its data and puts its results."""
@@ -94,7 +97,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
             return name, {"true": True, "false": False, "1": True, "0": False}[value.lower()]
         return name, kind(value)
     except (ValueError, KeyError) as error:
-        raise UsageError(f"--set {text}: {name} is a {kind.__name__}, for example {known[name]}.") from error
+        raise UsageError(f"--set {text}: {name} takes {_KINDS[kind]}, for example {known[name]}.") from error
 
 
 def _recipe(network: str) -> Recipe:
