@@ -105,8 +105,7 @@ def make_scene(portrait: NDArray[np.uint8], width: int = 4000, height: int = 300
     )
     top, left = height - side, (width - shown.shape[1]) // 2
     scene[top:, left : left + shown.shape[1]] = shown
-    grain = rng.normal(0, 2.5, (512, 512)).astype(np.float32)
-    grain = np.tile(grain, (-(-height // 512), -(-width // 512)))[:height, :width, None]
+    grain = rng.standard_normal((height, width, 1), np.float32) * 2.5
     return np.clip(scene + grain, 0, 255).astype(np.uint8)
 
 
