@@ -120,12 +120,12 @@ def _sniff(data: bytes, name: str) -> str:
 def _open(data: bytes, kind: str, name: str) -> Image.Image:
     if kind == "HEIF":
         try:
-            from pillow_heif import HeifImageFile  # type: ignore[import-not-found, unused-ignore]
+            from pillow_heif import HeifImageFile
         except ImportError as error:
             raise UnreadableImage(
                 f'{name} is a HEIC photo, which needs an extra: pip install "exprgan[heic]".'
             ) from error
-        return HeifImageFile(BytesIO(data))  # type: ignore[no-any-return, unused-ignore]
+        return HeifImageFile(BytesIO(data))
     return _OPENERS[kind](BytesIO(data), name)  # type: ignore[no-any-return]
 
 
@@ -158,7 +158,7 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
         cmyk = None if cmyk is None else np.ascontiguousarray(upright(cmyk))
     clean_exif = metadata.upright_exif(exif, (pixels.shape[1], pixels.shape[0]))
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    chroma_444, depth = _avif_coding(data) if kind == "AVIF" else (True, 8)
+    chroma_444, depth = _avif_coding(data) if kind == "AVIF" else (True, image.info.get("bit_depth", 8))
     return Photo(
         pixels=pixels,
         format=kind,

@@ -35,6 +35,8 @@ def encode_pixels(photo: Photo, pixels: NDArray[Any], target: str) -> bytes:
     Raises:
         UsageError: The format cannot hold the photo.
     """
+    if target not in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"):
+        raise UsageError(f"{target} files cannot be written; choose JPEG, PNG, WebP, AVIF, TIFF or BMP.")
     width, height = pixels.shape[1], pixels.shape[0]
     limit = {"JPEG": 65_535, "WEBP": 16_383, "AVIF": 65_536}.get(target, 2**31 - 1)
     if max(width, height) > limit:

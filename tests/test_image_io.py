@@ -6,6 +6,7 @@ import dataclasses
 import os
 import stat
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -264,10 +265,8 @@ def test_jpeg_is_saved_with_the_sources_tables_and_subsampling(quality: int, sub
         Image.fromarray(scene()), "JPEG", quality=quality, subsampling=subsampling, progressive=quality == 85
     )
     photo = image_io.read(data)
-    with (
-        Image.open(BytesIO(data)) as source,
-        Image.open(BytesIO(image_io.encode(photo, edited(photo)))) as out,
-    ):
+    out_data = image_io.encode(photo, edited(photo))
+    with JpegImageFile(BytesIO(data)) as source, JpegImageFile(BytesIO(out_data)) as out:
         assert out.quantization == source.quantization
         assert out.layer == source.layer
         assert bool(out.info.get("progressive")) == bool(source.info.get("progressive"))
@@ -556,6 +555,8 @@ def test_format_follows_the_source_or_the_extension(tmp_path: Path) -> None:
     gif = image_io.read(saved(Image.fromarray(scene()), "GIF"))
     with pytest.raises(UsageError, match="GIF"):
         image_io.output_format(gif, tmp_path / "x")
+    with pytest.raises(UsageError, match="GIF"):
+        image_io.encode(gif, gif.pixels)
 
 
 def test_written_file_has_ordinary_permissions_and_replaces_the_old_one(tmp_path: Path) -> None:
@@ -599,11 +600,21 @@ def test_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_and_read_only_folders_are_usage_errors(tmp_path: Path) -> None:
+def test_missing_folder_and_impossible_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         image_io.write_atomic(tmp_path / "none" / "out.png", b"x")
     with pytest.raises((UsageError, ExprganError), match="cannot be written"):
         image_io.write_atomic(tmp_path / ("a" * 300 + ".png"), b"x")
+
+
+def test_read_only_folder_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "mkstemp", refuse)
+        with pytest.raises(UsageError, match="Permission denied"):
+            image_io.write_atomic(tmp_path / "out.png", b"x")
     tmp_path.chmod(0o500)
     try:
         if os.access(tmp_path, os.W_OK):
@@ -638,6 +649,60 @@ def test_display_p3_view_agrees_with_littlecms() -> None:
     profile = ImageCms.ImageCmsProfile(BytesIO(display_p3()))
     expected = ImageCms.profileToProfile(Image.fromarray(pixels), profile, ImageCms.createProfile("sRGB"))
     assert np.abs(colour.to_srgb(pixels, display_p3()).astype(int) - np.asarray(expected)).max() <= 2
+
+
+def matrix_profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """Smallest ICC profile with the given tags."""
+    offset, table, body = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for kind, content in tags.items():
+        table += struct.pack(">4sII", kind, offset + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    header = struct.pack(">I", offset + len(body)) + b"\0\0\0\0\x02\x10\0\0mntr" + space + b"XYZ "
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)  # D50
+    return header.ljust(128, b"\0") + table + body
+
+
+def curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+
+
+def adobe_rgb() -> bytes:
+    """Adobe RGB (1998): gamma 563/256, its primaries adapted to D50."""
+    columns = {
+        b"rXYZ": (0.60974, 0.31111, 0.01947),
+        b"gXYZ": (0.20528, 0.62567, 0.06087),
+        b"bXYZ": (0.14919, 0.06322, 0.74457),
+    }
+    tags = {
+        kind: b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in xyz))
+        for kind, xyz in columns.items()
+    }
+    tags |= {kind: curve(563 / 256) for kind in (b"rTRC", b"gTRC", b"bTRC")}
+    return matrix_profile(
+        b"RGB ", tags | {b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)}
+    )
+
+
+def test_adobe_rgb_view_agrees_with_littlecms() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    pixels = rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    profile = ImageCms.ImageCmsProfile(BytesIO(adobe_rgb()))
+    expected = ImageCms.profileToProfile(Image.fromarray(pixels), profile, ImageCms.createProfile("sRGB"))
+    assert np.abs(colour.to_srgb(pixels, adobe_rgb()).astype(int) - np.asarray(expected)).max() <= 2
+
+
+def test_grey_profile_changes_the_view_and_not_the_photo() -> None:
+    profile = matrix_profile(b"GRAY", {b"kTRC": curve(1.0)})
+    photo = image_io.read(saved(Image.fromarray(scene()).convert("L"), "PNG", icc_profile=profile))
+    view = colour.to_srgb(photo.pixels, photo.pixel_profile)
+    middle = photo.pixels == 128
+    assert middle.any() and set(view[middle]) == {188}  # linear .502 in sRGB
+    after = view.copy()
+    after[3, 3] = 255
+    back = colour.carry_back(photo.pixels, view, after, photo.pixel_profile)
+    assert (back[3, 3] >= 254).all() and (back != photo.pixels).any(axis=-1).sum() == 1
+    with Image.open(BytesIO(image_io.encode(photo, back))) as out:
+        assert out.mode == "L" and out.info["icc_profile"] == profile
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
