@@ -1,4 +1,4 @@
-"""Pictures of before and after side by side, labelled."""
+"""Pictures of before and after side by side, labelled, with the edited faces large enough to be judged."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from exprgan.editor import EditResult
 
 PANEL_PX = 512
 """Longer side of each picture on a sheet."""
+_MARGIN = 0.75  # room around the faces, in shares of the largest one
 _LABEL_PX = 34
 _GAP_PX = 8
 _COLUMNS = 3
 
 
 def before_after_sheet(results: Sequence[EditResult], *, panel_px: int = PANEL_PX) -> Image.Image:
-    """The photo and its edits as one sRGB picture.
+    """The surroundings of the edited faces before and after, as one sRGB picture.
 
     Args:
         results: Edits of one and the same photo, at least one.
@@ -32,15 +33,18 @@ def before_after_sheet(results: Sequence[EditResult], *, panel_px: int = PANEL_P
     photo = results[0].photo
     panels = [("before", photo.pixels)]
     panels += [(f"{result.expression} {result.strength:g}", result.image) for result in results]
-    pictures = [(label, _thumbnail(pixels, photo.pixel_profile, panel_px)) for label, pixels in panels]
+    rows, columns = _surroundings(results[0])
+    pictures = [
+        (label, _thumbnail(pixels[rows, columns], photo.pixel_profile, panel_px)) for label, pixels in panels
+    ]
     width, height = pictures[0][1].size
-    columns = min(len(pictures), 2 if len(pictures) == 2 else _COLUMNS)
-    rows = -(-len(pictures) // columns)
+    num_columns = min(len(pictures), _COLUMNS)
+    num_rows = -(-len(pictures) // num_columns)
     cell_w, cell_h = width + _GAP_PX, height + _LABEL_PX + _GAP_PX
-    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, rows * cell_h + _GAP_PX), "white")
+    sheet = Image.new("RGB", (num_columns * cell_w + _GAP_PX, num_rows * cell_h + _GAP_PX), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
     for place, (label, picture) in enumerate(pictures):
-        x, y = _GAP_PX + place % columns * cell_w, _GAP_PX + place // columns * cell_h
+        x, y = _GAP_PX + place % num_columns * cell_w, _GAP_PX + place // num_columns * cell_h
         draw.text((x + width / 2, y + _LABEL_PX / 2), label, fill="black", font=font, anchor="mm")
         sheet.paste(picture, (x, y + _LABEL_PX))
     return sheet
@@ -56,6 +60,19 @@ def write_sheet(path: Path, results: Sequence[EditResult]) -> None:
     buffer = BytesIO()
     before_after_sheet(results).save(buffer, target)
     image_io.write_atomic(path, buffer.getvalue())
+
+
+def _surroundings(result: EditResult) -> tuple[slice, slice]:
+    """Rows and columns of the photo around the edited faces."""
+    edited = [outcome.face for outcome in result.faces if outcome.edited]
+    boxes = np.array([face.box_xyxy for face in edited], np.float64)
+    margin = _MARGIN * max(face.size_px for face in edited)
+    height, width = result.photo.size_hw
+    x0, y0 = np.clip(np.floor(boxes[:, :2].min(axis=0) - margin), 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(boxes[:, 2:].max(axis=0) + margin), (x0 + 1, y0 + 1), (width, height)).astype(
+        int
+    )
+    return slice(int(y0), int(y1)), slice(int(x0), int(x1))
 
 
 def _thumbnail(pixels: NDArray[Any], profile: bytes | None, longest_px: int) -> Image.Image:

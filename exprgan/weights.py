@@ -237,7 +237,7 @@ def load_model(name: str, folder: Path | str | None = None, device: str = "cpu")
         model = build(config["architecture"], **config["arguments"])
         model.load_state_dict(tensors)
     except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:160]
         raise WeightsError(
             f"The weights {name!r} do not fit this version of exprgan ({reason}); "
             "use those of the same release."
