@@ -29,6 +29,7 @@ from exprgan.photo import JpegSettings, Photo
 
 FORMATS_TEXT = "JPEG, PNG, WebP, AVIF, TIFF or BMP"
 
+_STRIP_PIXELS = 2_000_000
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _DECODE_ERRORS = (
     OSError,
@@ -126,7 +127,7 @@ def _open(data: bytes, kind: str, name: str) -> Image.Image:
                 f'{name} is a HEIC photo, which needs an extra: pip install "exprgan[heic]".'
             ) from error
         return HeifImageFile(BytesIO(data))
-    return _OPENERS[kind](BytesIO(data), name)  # type: ignore[no-any-return]
+    return _OPENERS[kind](BytesIO(data), name)
 
 
 def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
@@ -239,16 +240,27 @@ def _channels(
     if image.mode == "CMYK":
         from exprgan.colour import cmyk_to_srgb
 
-        cmyk = np.asarray(image)
+        cmyk = _to_array(image, "CMYK")
         return cmyk_to_srgb(cmyk, image.info.get("icc_profile")), None, cmyk
     if image.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"):
         raise UnreadableImage(
             f"{name} stores its colours in a way that cannot be edited ({image.mode}); save it as RGB."
         )
     if image.mode in _ALPHA_MODES or image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
+        rgba = _to_array(image, "RGBA")
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]), None
-    return np.asarray(image.convert("RGB")), None, None
+    return _to_array(image, "RGB"), None, None
+
+
+def _to_array(image: Image.Image, mode: str) -> NDArray[np.uint8]:
+    """Loaded picture as an array, converted strip by strip: Pillow's own way takes twice the memory."""
+    width, height = image.size
+    array = np.empty((height, width, len(mode)), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        array[top : top + rows] = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+    return array
 
 
 def _jpeg_settings(image: JpegImagePlugin.JpegImageFile, orientation: int) -> JpegSettings:

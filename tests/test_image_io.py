@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from exprgan import colour, image_io, metadata
+from exprgan import colour, image_decode, image_io, metadata
 from exprgan.errors import ExprganError, UnreadableImage, UsageError
 
 RNG_SEED = 7
@@ -170,6 +170,16 @@ def test_other_modes_keep_their_values(kind: str, mode: str) -> None:
         got = np.asarray(out.convert("RGBA"))
     assert np.array_equal(got[..., :3], pixels)
     assert np.array_equal(got[..., 3], expected[..., 3])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "LA", "CMYK"])
+def test_large_pictures_are_decoded_in_strips(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(Image.fromarray(scene()).convert("RGBA").convert(mode), "TIFF")
+    whole = image_io.read(data)
+    monkeypatch.setattr(image_decode, "_STRIP_PIXELS", 500)  # 7 rows of 64
+    strips = image_io.read(data)
+    for a, b in ((whole.pixels, strips.pixels), (whole.alpha, strips.alpha), (whole.cmyk, strips.cmyk)):
+        assert (a is None) == (b is None) and (a is None or np.array_equal(a, b))
 
 
 def test_grey_stays_grey_when_the_edit_is_coloured() -> None:
