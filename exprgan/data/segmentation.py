@@ -271,6 +271,28 @@ class SegmentationSamples:
         return np.round(image * matte + backdrop * (1 - matte)).astype(np.uint8)
 
 
+def random_crop(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], side_px: int, seed: int, number: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A square part of a sample that shows at least some of the face, the same for each seed and number.
+
+    Args:
+        image: uint8 RGB (256, 256, 3), aligned crop frame.
+        labels: uint8 (256, 256).
+        side_px: Side of the part.
+        seed: Seed of the run.
+        number: Number of the sample.
+
+    Returns:
+        The part of the image and of the labels.
+    """
+    rng = np.random.default_rng((seed, number, side_px))
+    room = labels.shape[0] - side_px
+    top, left = int(rng.integers(room // 6, room + 1)), int(rng.integers(0, room + 1))
+    part = slice(top, top + side_px), slice(left, left + side_px)
+    return np.ascontiguousarray(image[part]), np.ascontiguousarray(labels[part])
+
+
 def _warp(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.uint8]:

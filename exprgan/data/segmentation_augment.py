@@ -85,7 +85,7 @@ def shade(image: Image, rng: np.random.Generator) -> Image:
     else:
         softness = rng.uniform(0.02, 0.3)
         edge = along - rng.uniform(-0.5, 0.5) + rng.uniform(-0.3, 0.3) * (x * x + y * y)
-        light = 1 - rng.uniform(0.2, 0.6) / (1 + np.exp(-edge / softness))
+        light = 1 - rng.uniform(0.1, 0.3) * (1 + np.tanh(edge / (2 * softness)))
     return np.clip(image * light[..., None].astype(np.float32), 0, 255).astype(np.uint8)
 
 

@@ -12,14 +12,17 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from exprgan.data.segmentation import OpenFaces, SyntheticFaces, aligned_photo, class_sets
+from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES
 from exprgan.segmentation_view import segment_crop
+from exprgan.weights import load_model, save_weights
 
 NUM_CLASSES = len(CLASS_NAMES)
 EDITED_CLASSES = tuple(name for members in REGION_CLASSES.values() for name in members)
@@ -99,44 +102,118 @@ def evaluate_photos(segmenter: nn.Module, data: OpenFaces) -> SegmentationScores
     return counter.scores(EDITED_CLASSES)
 
 
-def _load_run(run: Path, architecture: str) -> nn.Module:
+HEADLINES = ("mean_iou", "edited_iou")
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "unet": {"width": 16, "patch": 2},
+    "bisenet": {"width": 24, "context_channels": 48},
+}
+"""Constructor arguments of the shipped networks."""
+DATA_SOURCES = (
+    "synthetic-faces, train split (renders of this project; asset licences in its LICENSES.txt)",
+    "open-faces, train split: sfhq and sfhq_t2i (MIT), pixabay (Pixabay licence), fairface (CC BY 4.0), "
+    "london (CC BY 4.0, DeBruine & Jones 2017, Face Research Lab London Set), faker (CC0 1.0)",
+)
+
+CARD = """# {name}: face regions in 19 classes
+
+Architecture `{name}` of `exprgan.models.segmenters`, {parameters:.2f} million parameters. Takes an aligned
+256-px crop, RGB in [-1, 1]; gives logits of CelebAMask-HQ's 19 classes in their official order.
+
+Licence of the weights: Apache-2.0. Trained from nothing on
+{sources}
+
+Photographs have landmarks only: brows, eyes, nose and lips drawn from them are hard labels, elsewhere a label
+says no more than which classes are possible. Glasses, ears, hair, neck, clothes and background are learned
+from renders alone; hats, earrings and necklaces occur in neither set, so those classes are never predicted.
+
+Intersection over union:
+
+| set | all classes | edited classes | eyes and brows | nose | mouth |
+|---|---|---|---|---|---|
+{rows}
+
+Not meant for telling people apart, nor for a judgement about a person. Renders cover 14 skins and adults
+only; children, profiles beyond about 40 degrees, hands before the face and opaque sunglasses are weak points.
+"""
+
+
+def scores_record(scores: SegmentationScores) -> dict[str, Any]:
+    """Scores as plain rounded numbers, for JSON."""
+    return {
+        "mean_iou": round(scores.mean_iou, 4),
+        "edited_iou": round(scores.edited_iou, 4),
+        "region_iou": {name: round(value, 4) for name, value in scores.region_iou.items()},
+        "class_iou": {name: round(value, 4) for name, value in scores.class_iou.items()},
+    }
+
+
+def save_run(
+    segmenter: nn.Module, name: str, report: dict[str, Any], folder: Path, training: dict[str, Any]
+) -> None:
+    """Write a trained segmenter with its card and scores to a folder of weights.
+
+    Args:
+        segmenter: The network, as `build(name)` makes it.
+        name: unet or bisenet.
+        report: `scores_record` by name of the set.
+        folder: Folder of weights.
+        training: What the config file keeps of the training.
+    """
+    rows = [
+        f"| {title} | {record['mean_iou']:.3f} | {record['edited_iou']:.3f} | "
+        + " | ".join(f"{record['region_iou'][region]:.3f}" for region in REGION_CLASSES)
+        + " |"
+        for title, record in report.items()
+    ]
+    card = CARD.format(
+        name=name,
+        parameters=sum(p.numel() for p in segmenter.parameters()) / 1e6,
+        sources="\n".join(f"- {source}" for source in DATA_SOURCES),
+        rows="\n".join(rows),
+    )
+    metrics = {f"{title}_{key}": record[key] for title, record in report.items() for key in HEADLINES}
+    config = {
+        "architecture": name,
+        "arguments": ARGUMENTS[name],
+        "data": list(DATA_SOURCES),
+        "metrics": metrics,
+        "training": training,
+    }
+    save_weights(folder, name, segmenter.state_dict(), config, card)
+
+
+def load_run(run: Path, name: str) -> nn.Module:
+    """The averaged network of a run folder, in eval mode."""
     from safetensors.torch import load_file
 
-    from exprgan.models import build
-
-    model = build(architecture)
-    model.load_state_dict(load_file(run / "ema.safetensors"))
-    return model.eval()
+    segmenter = build(name, **ARGUMENTS[name])
+    segmenter.load_state_dict(load_file(run / "ema.safetensors"))
+    return segmenter.eval()
 
 
 def main() -> None:
-    """Print the scores of one segmenter as JSON."""
+    """Print the scores of one segmenter as JSON; with --save, put a run's network among the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", choices=("unet", "bisenet"), default="unet")
+    parser.add_argument("--name", choices=sorted(ARGUMENTS), default="unet")
     parser.add_argument("--weights", type=Path, help="folder of weights; the bundled ones without it")
     parser.add_argument("--run", type=Path, help="run folder, instead of weights")
+    parser.add_argument("--save", type=Path, help="folder of weights that the run's network is written to")
     options = parser.parse_args()
-    if options.run:
-        segmenter = _load_run(options.run, options.name)
-    else:
-        from exprgan.weights import load_model
-
-        segmenter = load_model(options.name, options.weights)
-    report = {}
+    if options.save and not options.run:
+        parser.error("--save needs --run, the folder of the run to save")
+    name = options.name
+    segmenter = load_run(options.run, name) if options.run else load_model(name, options.weights)
     renders = SyntheticFaces(options.data / "synthetic-faces", "test")
     photos = OpenFaces(options.data / "open-faces", "val")
-    for title, scores in (
-        ("synthetic_test", evaluate_renders(segmenter, renders)),
-        ("open_val", evaluate_photos(segmenter, photos)),
-    ):
-        report[title] = {
-            "mean_iou": round(scores.mean_iou, 4),
-            "edited_iou": round(scores.edited_iou, 4),
-            "region_iou": {name: round(value, 4) for name, value in scores.region_iou.items()},
-            "class_iou": {name: round(value, 4) for name, value in scores.class_iou.items()},
-        }
+    report = {
+        "synthetic_test": scores_record(evaluate_renders(segmenter, renders)),
+        "open_val": scores_record(evaluate_photos(segmenter, photos)),
+    }
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    if options.save:
+        training = json.loads((options.run / "options.json").read_text())
+        save_run(segmenter, name, report, options.save, training)
 
 
 if __name__ == "__main__":

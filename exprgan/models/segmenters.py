@@ -3,7 +3,7 @@
 Re-implemented from public facts, no code copied:
 - UNet: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; block order and widths (16..256) as in
   CelebAMask-HQ's face_parsing. Ours enters and leaves by 2x2 patches (strided
-  convolution in, deconvolution out), which quarters the cost and keeps the full resolution.
+  convolution in, pixel shuffle out), which quarters the cost and keeps the full resolution.
 - BiSeNet: Yu et al. 2018, https://arxiv.org/abs/1808.00897; without the separate spatial path, as in the
   widely used face-parsing variant. That variant takes 512 px; ours takes 256 px and leaves out the
   stem's max-pool, so that every stage sees the same grid (64, 32, 16 cells a side), and is narrower.
@@ -85,6 +85,7 @@ class UNet(nn.Module):
     def __init__(self, *, num_classes: int = 19, width: int = 16, patch: int = 2) -> None:
         super().__init__()
         channels = [width * 2**level for level in range(5)]
+        self.patch = patch
         self.normalise = Normalise()
         self.down = nn.ModuleList([_double_conv(3, width, patch)])
         self.down.extend(_double_conv(c, 2 * c) for c in channels[:-1])
@@ -92,7 +93,8 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(2 * c, c, kernel_size=2, stride=2) for c in reversed(channels[:-1])
         )
         self.merge = nn.ModuleList(_double_conv(2 * c, c) for c in reversed(channels[:-1]))
-        self.head = nn.ConvTranspose2d(width, num_classes, kernel_size=patch, stride=patch)
+        self.head = nn.Conv2d(width, num_classes * patch**2, kernel_size=1)
+        self.shuffle = nn.PixelShuffle(patch)
         _initialise(self)
         nn.init.normal_(self.head.weight, std=0.01)
 
@@ -104,6 +106,13 @@ class UNet(nn.Module):
 
         Returns:
             float (N, num_classes, H, W), not normalised.
+        """
+        return self.shuffle(self.forward_cells(x))
+
+    def forward_cells(self, x: Tensor) -> Tensor:
+        """As `forward` before the pixel shuffle: (N, num_classes * patch**2, H / patch, W / patch).
+
+        Channel (class * patch + row) * patch + column. Training takes one pixel of each cell from it.
         """
         features = self.normalise(x)
         skips: list[Tensor] = []

@@ -16,9 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.data.segmentation import IGNORE, OpenFaces, SegmentationSamples, SyntheticFaces, class_sets
+from exprgan.data.segmentation import (
+    IGNORE,
+    OpenFaces,
+    SegmentationSamples,
+    SyntheticFaces,
+    class_sets,
+    random_crop,
+)
 from exprgan.errors import UsageError
-from exprgan.models.segmenters import CLASS_NAMES, BiSeNet, UNet
+from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES, BiSeNet, UNet
 from exprgan.training.loop import LoopConfig, Trainer
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {"unet": UNet, "bisenet": BiSeNet}
@@ -30,9 +37,11 @@ class SegmenterConfig:
 
     architecture: str = "unet"  # unet or bisenet
     photo_share: float = 0.5  # share of photographs, whose labels are partial, among the samples
+    crop_px: int = 160  # side of the crops that the beginning of the training sees, a multiple of 32
+    crop_kimg: float = 11.0  # thousand samples that are such crops; later ones are whole frames
+    feature_weight: float = 3.0  # weight of pixels of eyes, brows, nose, lips and inner mouth
     ohem_threshold: float = 0.7  # pixels whose right class is surer than this leave the loss
     ohem_min_share: float = 1 / 16  # the hardest pixels that stay in the loss in any case
-    pixel_stride: int = 2  # the loss of a step sees one of stride x stride pixels, at a random phase
     lambda_aux: float = 1.0  # weight of each of BiSeNet's auxiliary heads
 
     def __post_init__(self) -> None:
@@ -49,42 +58,42 @@ class PixelLoss(nn.Module):
     """
 
     sets: Tensor
+    weights: Tensor
 
-    def __init__(self, threshold: float, min_share: float, pixel_stride: int = 1) -> None:
+    def __init__(self, threshold: float, min_share: float, feature_weight: float = 1.0) -> None:
         super().__init__()
-        self.pixel_stride = pixel_stride
         self.limit = -torch.tensor(threshold).log().item()
         self.min_share = min_share
         self.register_buffer("sets", torch.from_numpy(class_sets()).T.contiguous(), persistent=False)
+        features = {name for members in REGION_CLASSES.values() for name in members}
+        weights = torch.tensor([feature_weight if name in features else 1.0 for name in CLASS_NAMES])
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss of the hard pixels.
+        """Weighted mean loss of the hard pixels.
 
         Args:
             logits: float (N, 19, h, w).
-            labels: int64 (N, H, W): classes, partial labels from 19 on, or `IGNORE`. Where the logits'
-                grid is coarser, the pixel in the middle of each cell is taken.
+            labels: int64 (N, h, w): classes, partial labels from 19 on, or `IGNORE`.
         """
-        stride = labels.shape[-1] // logits.shape[-1]
-        if stride > 1:
-            labels = labels[:, stride // 2 :: stride, stride // 2 :: stride]
-        elif self.pixel_stride > 1:
-            stride = self.pixel_stride
-            top, left = torch.randint(stride, (2,)).tolist()
-            labels, logits = labels[:, top::stride, left::stride], logits[..., top::stride, left::stride]
-        labelled = labels != IGNORE
-        log_probs = F.log_softmax(logits.permute(0, 2, 3, 1)[labelled].float(), dim=1)
-        target = labels[labelled]
-        is_hard = target < len(CLASS_NAMES)
-        exact = -log_probs[is_hard].gather(1, target[is_hard][:, None])[:, 0]
-        members = log_probs[~is_hard].exp() @ self.sets
-        chosen = members.gather(1, (target[~is_hard] - len(CLASS_NAMES))[:, None])[:, 0]
-        losses = torch.cat([exact, -(chosen + 1e-6).log()])
+        num_classes = len(CLASS_NAMES)
+        target = labels.reshape(-1)
+        labelled = (target != IGNORE).nonzero()[:, 0]
+        target = target[labelled]
+        flat = logits.permute(0, 2, 3, 1).reshape(-1, num_classes).index_select(0, labelled)
+        log_probs = F.log_softmax(flat.float(), dim=1)
+        exact = (target < num_classes).nonzero()[:, 0]
+        partial = (target >= num_classes).nonzero()[:, 0]
+        loss_exact = -log_probs.index_select(0, exact).gather(1, target[exact, None])[:, 0]
+        in_sets = log_probs.index_select(0, partial).exp() @ self.sets
+        in_set = in_sets.gather(1, target[partial, None] - num_classes)[:, 0]
+        losses = torch.cat([loss_exact, -(in_set + 1e-6).log()])
+        weights = torch.cat([self.weights[target[exact]], torch.ones_like(in_set)])
         least = max(1, int(self.min_share * losses.numel()))
         hard = losses > self.limit
         if int(hard.sum()) < least:
-            return losses.topk(min(least, losses.numel())).values.mean()
-        return losses[hard].mean()
+            hard = losses.topk(min(least, losses.numel())).indices
+        return (losses[hard] * weights[hard]).sum() / weights[hard].sum()
 
 
 class SegmenterTask:
@@ -100,26 +109,43 @@ class SegmenterTask:
         synthetic = SyntheticFaces(data / "synthetic-faces", "train")
         photos = OpenFaces(data / "open-faces", "train") if config.photo_share > 0 else None
         self.samples = SegmentationSamples(synthetic, photos, photo_share=config.photo_share)
-        self.pixel_loss = PixelLoss(config.ohem_threshold, config.ohem_min_share, config.pixel_stride)
+        self.pixel_loss = PixelLoss(config.ohem_threshold, config.ohem_min_share, config.feature_weight)
 
     def build(self) -> nn.Module:
         return ARCHITECTURES[self.config.architecture]()
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         image, labels = self.samples.sample(seed, number)
+        if number < self.config.crop_kimg * 1000:
+            image, labels = random_crop(image, labels, self.config.crop_px, seed, number)
         return {"image": torch.from_numpy(image), "labels": torch.from_numpy(labels)}
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         image = batch["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
         labels = batch["labels"].long()
         pixel_loss = self.pixel_loss.to(image.device)
-        if not isinstance(model, BiSeNet):
-            loss_seg = pixel_loss(model(image), labels)
+        if isinstance(model, UNet):
+            loss_seg = pixel_loss(*_one_pixel_a_cell(model.forward_cells(image), labels, model.patch))
             return loss_seg, {"loss_seg": loss_seg}
+        if not isinstance(model, BiSeNet):
+            raise UsageError(f"No segmenter: {type(model).__name__}.")
         logits, auxiliary = model.forward_with_auxiliary(image)
-        loss_seg = pixel_loss(logits, labels)
-        loss_aux = torch.stack([pixel_loss(aux, labels) for aux in auxiliary]).sum()
+        loss_seg = pixel_loss(logits[..., ::2, ::2], labels[:, ::2, ::2])
+        loss_aux = torch.stack([pixel_loss(aux, _middle(labels, aux)) for aux in auxiliary]).sum()
         return loss_seg + self.config.lambda_aux * loss_aux, {"loss_seg": loss_seg, "loss_aux": loss_aux}
+
+
+def _one_pixel_a_cell(cells: Tensor, labels: Tensor, patch: int) -> tuple[Tensor, Tensor]:
+    """Logits (N, 19, h, w) and labels (N, h, w) of one pixel of each cell, which pixel is drawn anew."""
+    row, column = torch.randint(patch, (2,)).tolist()
+    logits = cells.unflatten(1, (-1, patch**2))[:, :, row * patch + column]
+    return logits, labels[:, row::patch, column::patch]
+
+
+def _middle(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels in the middle of the cells of a coarser grid."""
+    stride = labels.shape[-1] // logits.shape[-1]
+    return labels[:, stride // 2 :: stride, stride // 2 :: stride]
 
 
 def main() -> None:
@@ -132,6 +158,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--crop-kimg", type=float, default=SegmenterConfig.crop_kimg)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     loop = LoopConfig(
@@ -144,8 +171,8 @@ def main() -> None:
         device=options.device,
         threads=options.threads,
     )
-    task = SegmenterTask(SegmenterConfig(architecture=options.architecture), options.data)
-    Trainer(task, loop, options.output).run()
+    config = SegmenterConfig(architecture=options.architecture, crop_kimg=options.crop_kimg)
+    Trainer(SegmenterTask(config, options.data), loop, options.output).run()
 
 
 if __name__ == "__main__":
