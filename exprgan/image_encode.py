@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from io import BytesIO
 from typing import Any
@@ -223,12 +224,10 @@ def _tiff_metadata(photo: Photo) -> dict[int, Any]:
     tags: dict[int, Any] = {}
     if photo.exif:
         exif = Image.Exif()
-        exif.load(metadata.EXIF_PREFIX + photo.exif)
-        tags |= {tag: exif[tag] for tag in _TIFF_TAGS if tag in exif}
-        for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if entries := dict(exif.get_ifd(group)):
-                entries.pop(ExifTags.IFD.Interop, None)
-                tags[group] = entries
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Pillow warns of odd entries
+            exif.load(metadata.EXIF_PREFIX + photo.exif)
+            tags = {tag: value for tag, value in _descriptive(exif).items() if _can_be_written(tag, value)}
     if photo.dpi:
         tags |= {282: photo.dpi[0], 283: photo.dpi[1], 296: 2}
     if photo.xmp:
@@ -238,14 +237,31 @@ def _tiff_metadata(photo: Photo) -> dict[int, Any]:
     return tags
 
 
+def _descriptive(exif: Image.Exif) -> dict[int, Any]:
+    """Tags that describe the photo and not how its pixels are stored."""
+    tags = {tag: exif[tag] for tag in _TIFF_TAGS if tag in exif}
+    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if entries := dict(exif.get_ifd(group)):
+            entries.pop(ExifTags.IFD.Interop, None)
+            tags[group] = entries
+    return tags
+
+
+def _can_be_written(tag: int, value: Any) -> bool:
+    """Whether Pillow can write a tag's value, which may be of a wrong type in a damaged file."""
+    trial = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\x08\0\0\0")
+    try:
+        trial[tag] = value
+        trial.tobytes(8)
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, struct.error):
+        return False
+    return True
+
+
 def tiff_exif(image: Image.Image) -> bytes | None:
     """Descriptive tags, EXIF and GPS of a TIFF file as an EXIF block without prefix."""
-    source, kept = image.getexif(), Image.Exif()
-    for tag in _TIFF_TAGS:
-        if tag in source:
-            kept[tag] = source[tag]
-    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if entries := dict(source.get_ifd(group)):
-            entries.pop(ExifTags.IFD.Interop, None)
-            kept[group] = entries
+    kept = Image.Exif()
+    for tag, value in _descriptive(image.getexif()).items():
+        if _can_be_written(tag, value):
+            kept[tag] = value
     return kept.tobytes().removeprefix(metadata.EXIF_PREFIX) if len(kept) else None

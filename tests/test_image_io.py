@@ -435,6 +435,18 @@ def test_colour_profile_is_kept(kind: str) -> None:
         assert out.info["icc_profile"] == display_p3()
 
 
+def test_gps_and_camera_settings_survive_tiff() -> None:
+    exif = Image.Exif()
+    exif[0x8769] = {0x829A: 0.005, 0x9003: "2024:05:06 07:08:09"}
+    exif[0x8825] = {1: "N", 2: (48.0, 51.0, 29.0)}
+    photo = image_io.read(saved(Image.fromarray(scene()), "JPEG", exif=exif))
+    once = image_io.read(image_io.encode(photo, photo.pixels, "TIFF"))
+    with Image.open(BytesIO(image_io.encode(once, once.pixels))) as out:
+        assert out.getexif().get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
+        assert float(out.getexif().get_ifd(0x8769)[0x829A]) == pytest.approx(0.005)
+        assert [float(v) for v in out.getexif().get_ifd(0x8825)[2]] == [48, 51, 29]
+
+
 def test_sixteen_bit_png_keeps_profile_and_metadata() -> None:
     profile = (b"iCCP", b"p3\0\0" + zlib.compress(display_p3()))
     photo = image_io.read(
@@ -492,6 +504,7 @@ def test_mutated_files_are_read_or_refused() -> None:
         try:
             photo = image_io.read(bytes(data), max_pixels=1_000_000)
             image_io.encode(photo, photo.pixels, "PNG")
+            image_io.encode(photo, photo.pixels, "TIFF")
         except UnreadableImage:
             refused += 1
     assert 50 < refused < 400
