@@ -284,12 +284,18 @@ def test_jpeg_is_saved_with_the_sources_tables_and_subsampling(quality: int, sub
         assert bool(out.info.get("progressive")) == bool(source.info.get("progressive"))
 
 
-def test_jpeg_differs_from_a_plain_resave_only_in_blocks_the_edit_touches() -> None:
-    photo = image_io.read(saved(Image.fromarray(scene()), "JPEG", quality=88, subsampling=0))
+@pytest.mark.parametrize(
+    ("subsampling", "rows", "columns"), [(0, slice(8, 24), slice(8, 32)), (2, slice(0, 34), slice(0, 34))]
+)
+def test_jpeg_differs_from_a_plain_resave_only_in_blocks_the_edit_touches(
+    subsampling: int, rows: slice, columns: slice
+) -> None:
+    photo = image_io.read(saved(Image.fromarray(scene()), "JPEG", quality=88, subsampling=subsampling))
     plain = image_io.read(image_io.encode(photo, photo.pixels)).pixels
     changed = image_io.read(image_io.encode(photo, edited(photo))).pixels
     touched = np.zeros((48, 64), bool)
-    touched[8:24, 8:32] = True  # 8-px blocks that meet rows 10..19, columns 12..29
+    # 8-px blocks that meet rows 10..19, columns 12..29; with 4:2:0 16-px blocks, and decoders smooth colour
+    touched[rows, columns] = True
     assert np.array_equal(plain[~touched], changed[~touched])
     assert not np.array_equal(plain[touched], changed[touched])
 
@@ -373,7 +379,7 @@ def test_metadata_survives_without_the_old_thumbnail(kind: str) -> None:
         info.add_text("Title", "Aunt")
         options["pnginfo"] = info
     elif kind == "TIFF":
-        options["tiffinfo"] = {700: XMP, 271: "Camera"}
+        options["tiffinfo"] = {700: XMP, 271: "Camera", 33723: b"\x1c\x02\x05\0\x03Dog"}
     else:
         options["xmp"] = XMP
     if kind != "TIFF":
@@ -390,6 +396,8 @@ def test_metadata_survives_without_the_old_thumbnail(kind: str) -> None:
             assert out.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         if kind == "PNG":
             assert out.info["Title"] == "Aunt"
+        if kind == "TIFF":
+            assert exif[33723] == b"\x1c\x02\x05\0\x03Dog"
     packet = image_io.read(data).xmp
     assert packet is not None
     assert b'Orientation="6"' not in packet
