@@ -32,7 +32,7 @@ from exprgan.faces.face import Face
 from exprgan.models.segmenters import region_masks
 from exprgan.parsing import CROP_PX, crop_bounds, load_segmenter, shift_matrix, to_tensor
 from exprgan.photo import Photo
-from exprgan.weights import find_weights_dir, load_model, load_weights, read_manifest
+from exprgan.weights import find_weights_dir, load_config, load_model, read_manifest
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _WINDOW_MARGIN_PX = 2  # photo pixels around a crop that belong to the part handed to the blend
@@ -141,12 +141,13 @@ class Editor:
         """
         folder, device = find_weights_dir(weights), resolve_device(device)
         with memory_errors(device):
-            config, _ = load_weights("unified", folder)
             return cls(
                 detector=open_detector(
                     detector, device=device, folder=folder, detector_weights=detector_weights
                 ),
-                segmenter=load_segmenter(folder, name=config.get("segmenter"), device=device),
+                segmenter=load_segmenter(
+                    folder, name=load_config("unified", folder).get("segmenter"), device=device
+                ),
                 generator=load_model("unified", folder, device),
                 device=device,
                 weights=f"unified {read_manifest(folder)['unified'].sha256[:16]}",

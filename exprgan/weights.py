@@ -114,13 +114,7 @@ def verify_weights(name: str, folder: Path | str) -> Path:
         WeightsError: The name is unknown, or the file is missing or not the recorded one.
     """
     folder = Path(folder)
-    records = read_manifest(folder)
-    if name not in records:
-        known = ", ".join(sorted(records)) or "none"
-        raise WeightsError(
-            f"{folder} has no weights named {name!r} (it has: {known}); try `exprgan weights list`."
-        )
-    record = records[name]
+    record = _record(name, folder)
     path = folder / record.file
     if not path.is_file():
         raise WeightsError(f"{path} is missing; reinstall exprgan or restore the file from the release.")
@@ -130,6 +124,16 @@ def verify_weights(name: str, folder: Path | str) -> Path:
             "restore it from the release and check with `exprgan weights verify`."
         )
     return path
+
+
+def load_config(name: str, folder: Path | str | None = None) -> dict[str, Any]:
+    """Config of a network: "architecture", "arguments" and what was saved beside them.
+
+    Raises:
+        WeightsError: The weights are unknown or the config is damaged.
+    """
+    folder = find_weights_dir(folder)
+    return _read_config(folder / f"{name}.json", _record(name, folder))
 
 
 def load_weights(name: str, folder: Path | str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -151,7 +155,7 @@ def load_weights(name: str, folder: Path | str | None = None) -> tuple[dict[str,
 
     folder = find_weights_dir(folder)
     path = verify_weights(name, folder)
-    config = _read_config(folder / f"{name}.json", read_manifest(folder)[name])
+    config = load_config(name, folder)
     try:
         tensors = load(path.read_bytes())
     except (SafetensorError, ValueError) as error:
@@ -243,6 +247,16 @@ def load_model(name: str, folder: Path | str | None = None, device: str = "cpu")
             "use those of the same release."
         ) from error
     return model.to(device).eval().requires_grad_(False)
+
+
+def _record(name: str, folder: Path) -> WeightsRecord:
+    records = read_manifest(folder)
+    if name not in records:
+        known = ", ".join(sorted(records)) or "none"
+        raise WeightsError(
+            f"{folder} has no weights named {name!r} (it has: {known}); try `exprgan weights list`."
+        )
+    return records[name]
 
 
 def _read_config(path: Path, record: WeightsRecord) -> dict[str, Any]:

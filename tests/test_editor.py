@@ -96,7 +96,7 @@ def test_strength_0_returns_the_inputs_pixels(image: NDArray[np.uint8]) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_only_the_faces_crop_changes(image: NDArray[np.uint8], dtype: type) -> None:
-    source = image.astype(dtype) * (257 if dtype is np.uint16 else 1)
+    source: NDArray[Any] = image.astype(dtype) * (257 if dtype is np.uint16 else 1)
     before = source.copy()
     result = made_editor(made_face(LEFT)).edit(source, "happy")
     assert result.image.dtype == source.dtype
