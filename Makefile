@@ -40,14 +40,18 @@ clean:
 	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # The stamps are renewed when the requirements change; an environment that is complete is used as it is.
-$(VENV)/.runtime: pyproject.toml constraints.txt
+define INSTALL
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -c constraints.txt -e .
+	$(PIP) install -q -c constraints.txt -e "$(1)"
 	@$(BIN)/python -c "import cv2" || { \
 	  echo "OpenCV cannot start: it needs libGL and glib; on Debian or Ubuntu:"; \
 	  echo "  apt-get install -y libgl1 libglib2.0-0"; exit 1; }
+endef
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	$(call INSTALL,.)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) install -q -c constraints.txt -e ".[dev]"
-	@touch $@
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(call INSTALL,.[dev])
+	@touch $(VENV)/.runtime $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,7 +88,9 @@ def edit(
             _edit_photo(editor, job, strength, face, out)
         except DeviceError:
             raise
-        except ExprganError as error:
+        except Exception as error:  # one bad photo must not stop the others
+            if os.environ.get("EXPRGAN_DEBUG") == "1" and not isinstance(error, ExprganError):
+                raise
             failed += 1
             out.error(error, source=str(job.source))
     out.note(f"{len(jobs) - failed} of {len(jobs)} photos edited, {failed} failed.")
