@@ -25,10 +25,11 @@ from exprgan.data.segmentation import (
     random_crop,
 )
 from exprgan.errors import UsageError
-from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES, BiSeNet, UNet
+from exprgan.models.segmenters import CLASS_NAMES, BiSeNet, UNet
 from exprgan.training.loop import LoopConfig, Trainer
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {"unet": UNet, "bisenet": BiSeNet}
+LARGE_CLASSES = ("background", "skin", "hair", "neck")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class SegmenterConfig:
     photo_share: float = 0.5  # share of photographs, whose labels are partial, among the samples
     crop_px: int = 160  # side of the crops that the beginning of the training sees, a multiple of 32
     crop_kimg: float = 11.0  # thousand samples that are such crops; later ones are whole frames
-    feature_weight: float = 3.0  # weight of pixels of eyes, brows, nose, lips and inner mouth
+    small_weight: float = 3.0  # weight of pixels of the classes that are not in LARGE_CLASSES
     ohem_threshold: float = 0.7  # pixels whose right class is surer than this leave the loss
     ohem_min_share: float = 1 / 16  # the hardest pixels that stay in the loss in any case
     lambda_aux: float = 1.0  # weight of each of BiSeNet's auxiliary heads
@@ -60,13 +61,12 @@ class PixelLoss(nn.Module):
     sets: Tensor
     weights: Tensor
 
-    def __init__(self, threshold: float, min_share: float, feature_weight: float = 1.0) -> None:
+    def __init__(self, threshold: float, min_share: float, small_weight: float = 1.0) -> None:
         super().__init__()
         self.limit = -torch.tensor(threshold).log().item()
         self.min_share = min_share
         self.register_buffer("sets", torch.from_numpy(class_sets()).T.contiguous(), persistent=False)
-        features = {name for members in REGION_CLASSES.values() for name in members}
-        weights = torch.tensor([feature_weight if name in features else 1.0 for name in CLASS_NAMES])
+        weights = torch.tensor([1.0 if name in LARGE_CLASSES else small_weight for name in CLASS_NAMES])
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class SegmenterTask:
         synthetic = SyntheticFaces(data / "synthetic-faces", "train")
         photos = OpenFaces(data / "open-faces", "train") if config.photo_share > 0 else None
         self.samples = SegmentationSamples(synthetic, photos, photo_share=config.photo_share)
-        self.pixel_loss = PixelLoss(config.ohem_threshold, config.ohem_min_share, config.feature_weight)
+        self.pixel_loss = PixelLoss(config.ohem_threshold, config.ohem_min_share, config.small_weight)
 
     def build(self) -> nn.Module:
         return ARCHITECTURES[self.config.architecture]()
