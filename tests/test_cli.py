@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import exprgan
-from exprgan.errors import DeviceError
+from exprgan.errors import DeviceError, NoFaceFound
 from tests.conftest import RunCli
 
 
@@ -96,6 +96,25 @@ def test_a_fault_of_our_own_is_one_line_unless_debugging(
     monkeypatch.setenv("EXPRGAN_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         run_cli("edit", tmp_path / "none.jpg")
+
+
+def test_a_fault_with_one_photo_of_a_folder_does_not_stop_the_others(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fail(editor: object, source: Path, face: str) -> None:
+        tried.append(source.name)
+        raise ZeroDivisionError("odd") if source.name == "a.jpg" else NoFaceFound("no face")
+
+    editor = type("MadeEditor", (), {"prepare": fail, "weights": "", "device": "cpu"})()
+    monkeypatch.setattr("exprgan.editor.Editor.from_pretrained", lambda *_, **__: editor)
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    result = run_cli("edit", tmp_path, "--output", tmp_path / "out")
+    assert (result.code, tried) == (1, ["a.jpg", "b.jpg"])
+    assert "ZeroDivisionError" in result.stderr
+    assert "0 of 2 photos edited, 2 failed." in result.stderr
 
 
 def test_ctrl_c_ends_with_130(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
