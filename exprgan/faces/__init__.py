@@ -1,0 +1,1 @@
+"""Detection, dense landmarks and alignment of faces."""

@@ -1,0 +1,56 @@
+"""Dense landmarks of a folder of pictures by MediaPipe's Face Landmarker, as labels for training.
+
+Needs `pip install mediapipe` and the model file face_landmarker.task (Apache 2.0); neither is part of
+exprgan. Run as `python -m exprgan.data.mediapipe_labels --model face_landmarker.task --images DIR
+--output labels.npz`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def label_folder(images: Path, model: Path, output: Path) -> int:
+    """Write names, landmarks_xy (N, 478, 2) in pixels and found (N,) bool; the number of faces found.
+
+    Pixel centres are at whole numbers; the landmarks of a picture without a face are NaN.
+    """
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)))
+    names = sorted(p.name for p in images.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    landmarks_xy = np.full((len(names), 478, 2), np.nan, np.float32)
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
+        for row, name in enumerate(names):
+            pixels = np.asarray(Image.open(images / name).convert("RGB"))
+            size_wh = np.array([pixels.shape[1], pixels.shape[0]], np.float32)
+            faces = landmarker.detect(mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(pixels)))
+            if faces.face_landmarks:
+                points = np.array([(p.x, p.y) for p in faces.face_landmarks[0]], np.float32)
+                landmarks_xy[row] = points * size_wh - 0.5
+    found = np.isfinite(landmarks_xy).all(axis=(1, 2))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(output, names=np.array(names), landmarks_xy=landmarks_xy, found=found)
+    return int(found.sum())
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True, help="folder of pictures, one face each")
+    parser.add_argument("--model", type=Path, required=True, help="face_landmarker.task")
+    parser.add_argument("--output", type=Path, required=True, help="labels.npz to write")
+    arguments = parser.parse_args()
+    found = label_folder(arguments.images, arguments.model, arguments.output)
+    print(f"{found} faces labelled")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""How well landmarks and faces are found: `python -m exprgan.evaluation.faces --data DIR`.
+
+Landmarks: open-faces val, each face's square jittered; error = mean distance over the 478 points in percent
+of the distance between the eyes' centres. Detection: the photos, one face each, and made scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from exprgan.data.landmark_pictures import Picture, jittered_square, read_open_faces
+from exprgan.errors import UsageError
+from exprgan.evaluation.made_scenes import Cutout, Scene, cutout_from_masks, make_scene, match_faces
+from exprgan.faces import mesh
+from exprgan.faces.detect import FaceDetector, load_detector
+from exprgan.faces.landmarks import Landmarker
+
+GROUPS = {
+    "eyes": (*mesh.RIGHT_EYE, *mesh.LEFT_EYE),
+    "brows": (*mesh.RIGHT_BROW, *mesh.LEFT_BROW),
+    "nose": mesh.NOSE,
+    "lips": (*mesh.OUTER_LIPS, *mesh.INNER_LIPS),
+    "oval": mesh.FACE_OVAL,
+    "irises": mesh.IRISES,
+}
+
+
+@dataclass(frozen=True)
+class DetectionCounts:
+    """Faces of a set of pictures."""
+
+    num_pictures: int
+    num_true: int  # faces that are there
+    num_found: int  # of them found
+    num_false: int  # found where there is none
+    median_s: float  # time a picture
+
+    @property
+    def found_percent(self) -> float:
+        """Share of the true faces that were found."""
+        return 100 * self.num_found / max(1, self.num_true)
+
+    @property
+    def false_percent(self) -> float:
+        """Share of the reported faces that are none."""
+        return 100 * self.num_false / max(1, self.num_found + self.num_false)
+
+
+def landmark_errors(
+    landmarker: Landmarker,
+    pictures: Sequence[Picture],
+    *,
+    num_looks: int,
+    jitters_each: int = 2,
+    shift: float = 0.15,
+    scale: float = 1.2,
+    roll_degrees: float = 30.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Errors (N * jitters_each, 478) in percent of the distance between the eyes' centres.
+
+    Args:
+        landmarker: The network.
+        pictures: Pictures with true landmarks.
+        num_looks: Passes of the network.
+        jitters_each: Jittered squares a picture.
+        shift: Largest shift in shares of the square's side.
+        scale: Largest factor and divisor of the side.
+        roll_degrees: Largest roll.
+        seed: Seed of the jitter.
+    """
+    errors = []
+    for number, picture in enumerate(pictures):
+        rng = np.random.default_rng((seed, number))
+        truth = picture.landmarks_xy
+        squares = [jittered_square(truth, rng, shift, scale, roll_degrees) for _ in range(jitters_each)]
+        if num_looks == 1:
+            looks = landmarker.look(picture.image, np.array(squares))
+        else:
+            looks = landmarker.refine(picture.image, np.array(squares), num_looks=num_looks)
+        eyes = float(np.linalg.norm(truth[mesh.RIGHT_IRIS_CENTRE] - truth[mesh.LEFT_IRIS_CENTRE]))
+        errors.append(100 * np.linalg.norm(looks.landmarks_xy - truth, axis=2) / eyes)
+    return np.concatenate(errors)
+
+
+def count_faces(detector: FaceDetector, scenes: Sequence[Scene]) -> DetectionCounts:
+    """Run a detector over scenes and compare with their truth."""
+    num_true = num_found = num_false = 0
+    times = []
+    for scene in scenes:
+        started = time.perf_counter()
+        faces = detector.detect(scene.image)
+        times.append(time.perf_counter() - started)
+        boxes = np.array([face.box_xyxy for face in faces]).reshape(-1, 4)
+        # the height across the eyes' line does not grow when the face is turned
+        sizes = [mesh.face_square(face.landmarks_xy, margin=1.0)[2] for face in faces]
+        pairs = match_faces(
+            scene.centres_xy, scene.sizes_px, (boxes[:, :2] + boxes[:, 2:]) / 2, np.array(sizes)
+        )
+        num_true += len(scene.centres_xy)
+        num_found += len(pairs)
+        num_false += len(faces) - len(pairs)
+    return DetectionCounts(len(scenes), num_true, num_found, num_false, float(np.median(times)))
+
+
+def read_render_cutouts(data: Path) -> list[Cutout]:
+    """Cut-outs of synthetic-faces' test split and of sample-portraits."""
+    import csv
+
+    with (data / "synthetic-faces" / "set.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    pairs = [
+        (data / "synthetic-faces" / row["image"], data / "synthetic-faces" / row["mask"]) for row in rows
+    ]
+    portraits = sorted((data / "sample-portraits").glob("*.jpg"))
+    pairs += [(path, path.with_name(path.stem + "_mask.png")) for path in portraits]
+    return [cutout_from_masks(_read_rgb(image), np.asarray(Image.open(mask))) for image, mask in pairs]
+
+
+def scenes_of_photos(data: Path, labels: Path | None) -> list[Scene]:
+    """The photos with one true face each, at the place `mediapipe_labels` found where its file is given."""
+    places = {}
+    if labels is not None:
+        made = np.load(labels)
+        places = dict(zip(made["names"].tolist(), made["landmarks_xy"], strict=True))
+    scenes = []
+    for path in sorted((data / "photos").glob("*.jpg")):
+        if labels is not None and path.name not in places:
+            raise UsageError(f"{labels} has no landmarks of {path.name}; make it again for this folder.")
+        image = _read_rgb(path)
+        points = places.get(path.name)
+        if points is None:  # the portraits show one face that fills about a third of the picture's middle
+            height, width = image.shape[:2]
+            low, high = np.array([width, height]) * 0.33, np.array([width, height]) * 0.67
+            eyes = np.array([low, high])
+            size = float(high[1] - low[1])
+        else:
+            low, high = points.min(0), points.max(0)
+            eyes = points[[mesh.RIGHT_IRIS_CENTRE, mesh.LEFT_IRIS_CENTRE]]
+            size = mesh.face_square(points, margin=1.0)[2]
+        scenes.append(Scene(image, ((low + high) / 2)[None], np.array([size]), eyes[None]))
+    return scenes
+
+
+def faceless_parts(photos: Sequence[Scene], seed: int = 0) -> list[NDArray[np.uint8]]:
+    """The strips of the photos beside and below their faces, as backgrounds with hair, clothes and rooms."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for photo in photos:
+        height, width = photo.image.shape[:2]
+        x, y, reach = *photo.centres_xy[0], 0.85 * photo.sizes_px[0]
+        for x0, y0, x1, y1 in (
+            (0, 0, x - reach, height),
+            (x + reach, 0, width, height),
+            (0, y + reach, width, height),
+        ):
+            if x1 - x0 > 120 and y1 - y0 > 120:
+                part = photo.image[int(y0) : int(y1), int(x0) : int(x1)]
+                parts.append(part[:, ::-1] if rng.random() < 0.5 else part)
+    return parts
+
+
+def summarise(errors: NDArray[np.float64]) -> dict[str, float]:
+    """Mean, median and 90th percentile of the faces' errors, and the means of the groups of points."""
+    faces = errors.mean(1)
+    whole = {"mean": faces.mean(), "median": np.median(faces), "p90": np.percentile(faces, 90)}
+    groups = {name: errors[:, list(points)].mean() for name, points in GROUPS.items()}
+    return {name: round(float(value), 3) for name, value in {**whole, **groups}.items()}
+
+
+def _read_rgb(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as file:
+        return np.asarray(file.convert("RGB"))
+
+
+def _report_detection(detector: FaceDetector, scenes: Sequence[Scene]) -> dict[str, Any]:
+    counts = count_faces(detector, scenes)
+    return {
+        **asdict(counts),
+        "found_percent": round(counts.found_percent, 2),
+        "false_percent": round(counts.false_percent, 2),
+    }
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with open-faces, photos and so on")
+    parser.add_argument("--weights", type=Path, help="folder of weights; the bundled ones by default")
+    parser.add_argument("--detector", default="builtin", help="builtin or retinaface")
+    parser.add_argument("--photo-labels", type=Path, help="landmarks of photos/ made by mediapipe_labels")
+    parser.add_argument("--scenes", type=int, default=200, help="number of made scenes")
+    parser.add_argument("--seed", type=int, default=0, help="seed of jitter and scenes")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(0)
+    from exprgan.weights import load_model
+
+    landmarker = Landmarker(load_model("landmarks", arguments.weights))
+    pictures = read_open_faces(arguments.data / "open-faces", "val")
+    report: dict[str, Any] = {}
+    for looks in (1, 2, 3):
+        errors = landmark_errors(landmarker, pictures, num_looks=looks, seed=arguments.seed)
+        report[f"landmarks_{looks}_looks"] = summarise(errors)
+    detector = load_detector(arguments.detector, weights_dir=arguments.weights)
+    photos = scenes_of_photos(arguments.data, arguments.photo_labels)
+    report["photos"] = _report_detection(detector, photos)
+    cutouts, backgrounds = read_render_cutouts(arguments.data), faceless_parts(photos)
+    scenes = [
+        make_scene(cutouts, arguments.seed, n, backgrounds=backgrounds) for n in range(arguments.scenes)
+    ]
+    report["made_scenes"] = _report_detection(detector, scenes)
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

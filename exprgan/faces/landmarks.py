@@ -1,0 +1,101 @@
+"""From rough squares around faces to dense landmarks, by looking several times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.faces.align import square_matrix, transform_points, warp_crop
+from exprgan.faces.mesh import MIRROR, face_square
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the network sees in N squares of a photo.
+
+    Attributes:
+        landmarks_xy: (N, 478, 2) float64 photo pixels.
+        turn: (N, 2) pitch and yaw in degrees.
+        scores: (N,) in 0 to 1, how sure the network is of a face.
+    """
+
+    landmarks_xy: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Looks:
+        return Looks(self.landmarks_xy[rows], self.turn[rows], self.scores[rows])
+
+
+class Landmarker:
+    """Finds landmarks in turned squares of a photo.
+
+    Args:
+        net: A `LandmarkNet` in eval mode.
+        device: Where it is.
+    """
+
+    def __init__(self, net: nn.Module, device: str = "cpu") -> None:
+        self.net, self.device = net, device
+        self.crop_px = int(getattr(net, "crop_px"))  # noqa: B009 - mypy takes a bare attribute for a module
+
+    def look(
+        self, image: NDArray[np.uint8], squares: NDArray[np.floating], *, mirrored: bool = False
+    ) -> Looks:
+        """One pass of the network over squares (N, 4): centre x, centre y, side in pixels, roll in degrees.
+
+        Args:
+            image: uint8 RGB (H, W, 3), original photo frame.
+            squares: As `mesh.face_square` gives them.
+            mirrored: Also look at the mirrored crops and take the mean.
+        """
+        import torch
+
+        if not len(squares):
+            return Looks(np.zeros((0, len(MIRROR), 2)), np.zeros((0, 2)), np.zeros(0))
+        size = self.crop_px
+        matrices = [square_matrix(square, size) for square in squares]
+        crops = np.stack([warp_crop(image, m, size, border=cv2.BORDER_REPLICATE) for m in matrices])
+        batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.inference_mode():
+            answer = self.net(batch)
+            points, turn, logits = (part.double().cpu().numpy() for part in answer[:3])
+            if mirrored:
+                flipped = [part.double().cpu().numpy() for part in self.net(batch.flip(3))[:3]]
+                points = (points + flipped[0][:, MIRROR] * (-1, 1)) / 2
+                turn = (turn + flipped[1] * (1, -1)) / 2
+                logits = (logits + flipped[2]) / 2
+        pixels = ((points + 1) * size - 1) / 2
+        inverses = [cv2.invertAffineTransform(m) for m in matrices]
+        landmarks = np.stack([transform_points(p, m) for p, m in zip(pixels, inverses, strict=True)])
+        return Looks(landmarks, turn * 30, 1 / (1 + np.exp(-logits)))
+
+    def refine(
+        self,
+        image: NDArray[np.uint8],
+        squares: NDArray[np.floating],
+        *,
+        num_looks: int = 3,
+        min_score: float = 0.0,
+    ) -> Looks:
+        """Look, place the square anew by the points found, look again; the last look is also mirrored.
+
+        Args:
+            image: uint8 RGB (H, W, 3), original photo frame.
+            squares: (N, 4) rough squares.
+            num_looks: Passes in all.
+            min_score: Squares whose score falls below it on any pass but the last are given up.
+        """
+        looks = self.look(image, squares, mirrored=num_looks == 1)
+        for number in range(2, num_looks + 1):
+            looks = looks[looks.scores >= min_score]
+            squares = np.array([face_square(points) for points in looks.landmarks_xy]).reshape(-1, 4)
+            looks = self.look(image, squares, mirrored=number == num_looks)
+        return looks

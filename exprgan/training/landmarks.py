@@ -1,0 +1,135 @@
+"""Training of the landmark network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from exprgan.data.landmark_pictures import JitterConfig, Picture, sample_crop
+from exprgan.faces import mesh
+from exprgan.models.landmark_net import LandmarkNet
+
+PUPILS_SHARE = 0.31
+"""Distance of the eyes' centres in shares of a frontal face's square; makes losses shares of that distance."""
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Size of the network."""
+
+    crop_px: int = 128  # side of the crops
+    stem_channels: int = 32  # at half size
+    widths: tuple[int, ...] = (32, 96, 192)  # at a quarter, an eighth and a sixteenth of the size
+    num_blocks: tuple[int, ...] = (1, 1, 2)  # residual blocks at these sizes
+    num_hidden: int = 128  # width of the global feature
+    num_anchors: int = 96  # mesh points located by heat maps; the rest follows from them
+
+
+@dataclass(frozen=True)
+class LandmarkTrainingConfig:
+    """What the landmark network is trained with."""
+
+    net: NetConfig = field(default_factory=NetConfig)
+    jitter: JitterConfig = field(default_factory=JitterConfig)
+    lambda_anchors: float = 0.5  # weight of the anchor points' own error
+    lambda_turn: float = 0.15  # weight of pitch and yaw
+    lambda_score: float = 0.1  # weight of face or not
+    detail_weight: float = 2.0  # weight of eyes, brows and lips against the rest of the mesh
+
+
+def spread_points(count: int) -> list[int]:
+    """Mesh points to anchor the mesh by: the features first, then every few points of the rest."""
+    features = [*mesh.FIVE_POINTS, *mesh.RIGHT_EYE[::2], *mesh.LEFT_EYE[::2], *mesh.RIGHT_BROW[::2]]
+    features += [*mesh.LEFT_BROW[::2], *mesh.OUTER_LIPS[::2], *mesh.INNER_LIPS[::2], *mesh.FACE_OVAL[::2]]
+    rest = np.random.default_rng(0).permutation(mesh.NUM_POINTS).tolist()
+    return list(dict.fromkeys([*features, *rest]))[:count]
+
+
+def linear_completion(
+    shapes: NDArray[np.float32], anchors: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Ridge regression of all points on the anchors: weight (2 P, 2 K) and bias (2 P,).
+
+    Args:
+        shapes: (N, P, 2) example meshes.
+        anchors: K point numbers.
+    """
+    target = shapes.reshape(len(shapes), -1).astype(np.float64)
+    source = shapes[:, list(anchors)].reshape(len(shapes), -1).astype(np.float64)
+    mean_target, mean_source = target.mean(0), source.mean(0)
+    centred = source - mean_source
+    # the ridge stands for anchors located with an error of about 3 % of the crop
+    normal = centred.T @ centred + len(shapes) * 0.03**2 * np.eye(source.shape[1])
+    weight = np.linalg.solve(normal, centred.T @ (target - mean_target)).T
+    return weight.astype(np.float32), (mean_target - weight @ mean_source).astype(np.float32)
+
+
+class LandmarkTask:
+    """The landmark network, its crops and its loss, for `training.loop.Trainer`.
+
+    Args:
+        pictures: Pictures to learn from.
+        config: Network, jitter and loss weights.
+        initial: Tensors to start from; None starts afresh.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        config: LandmarkTrainingConfig | None = None,
+        initial: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.pictures, self.config, self.initial = pictures, config or LandmarkTrainingConfig(), initial
+        weights = torch.ones(mesh.NUM_POINTS)
+        detail = (*mesh.RIGHT_EYE, *mesh.LEFT_EYE, *mesh.RIGHT_BROW, *mesh.LEFT_BROW)
+        weights[[*detail, *mesh.OUTER_LIPS, *mesh.INNER_LIPS, *mesh.IRISES]] = self.config.detail_weight
+        self.point_weights = weights / weights.mean()
+        self.anchors = spread_points(self.config.net.num_anchors)
+
+    def build(self) -> nn.Module:
+        """The network; its last layer begins as the regression of the mesh on the anchors."""
+        net = LandmarkNet(**asdict(self.config.net))
+        if self.initial is not None:
+            net.load_state_dict(self.initial)
+            return net
+        plain = JitterConfig(**{**asdict(self.config.jitter), "negative_share": 0.0})
+        shapes = np.stack(
+            [
+                sample_crop(self.pictures, np.random.default_rng((0, n)), 32, plain)["points"]
+                for n in range(1500)
+            ]
+        )
+        weight, bias = linear_completion(shapes, self.anchors)
+        net.start_completion(torch.tensor(weight), torch.tensor(bias))
+        return net
+
+    def sample(self, seed: int, number: int) -> dict[str, Any]:
+        """Crop `number` of the stream of a seed."""
+        rng = np.random.default_rng((seed, number))
+        return sample_crop(self.pictures, rng, self.config.net.crop_px, self.config.jitter)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean point error in shares of the eyes' distance, smooth below 1 %, beside turn and score."""
+        crops = batch["crop"].contiguous(memory_format=torch.channels_last)
+        points, turn, score_logit, anchors = model(crops)
+        is_face = batch["is_face"]
+        num_faces = is_face.sum().clamp(min=1)
+        unit = 2 * PUPILS_SHARE * batch["face_share"]
+        distance = torch.linalg.vector_norm(points - batch["points"], dim=2) / unit[:, None]
+        smooth = (distance.square() + 0.01**2).sqrt()
+        per_face = (smooth * self.point_weights.to(smooth.device)).mean(1)
+        anchor_distance = (anchors - batch["points"][:, self.anchors]).norm(dim=2) / unit[:, None]
+        per_face = per_face + self.config.lambda_anchors * anchor_distance.mean(1)
+        loss_points = (per_face * is_face).sum() / num_faces
+        loss_turn = ((turn - batch["turn"]).abs().mean(1) * is_face).sum() / num_faces
+        loss_score = F.binary_cross_entropy_with_logits(score_logit, is_face)
+        loss = loss_points + self.config.lambda_turn * loss_turn + self.config.lambda_score * loss_score
+        error = ((distance.detach().mean(1) * is_face).sum() / num_faces) * 100
+        return loss, {"error_percent": error, "turn_degrees": loss_turn * 30, "score": loss_score}
