@@ -14,7 +14,6 @@ from exprgan.device import memory_errors, resolve_device
 from exprgan.errors import UsageError
 from exprgan.training.loop import LoopConfig, Trainer
 
-
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
