@@ -216,6 +216,15 @@ class Trainer:
         self.step = state["step"]
         log.info("resumed at step %d of %d", self.step, self.total_steps)
 
+    def load_weights(self, path: Path) -> None:
+        """Start from stored weights (safetensors) instead of fresh ones; a resumed run overrides them."""
+        from safetensors.torch import load_file
+
+        stored = load_file(path)
+        state = {name: v.float() if v.is_floating_point() else v for name, v in stored.items()}
+        self.model.load_state_dict(state)
+        self.ema.load_state_dict(state)
+
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         config = self.config
         first, end = self.step * config.batch_size, self.total_steps * config.batch_size

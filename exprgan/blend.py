@@ -1,0 +1,197 @@
+"""Carry an edit from the 256-px crop back to the photo, at the photo's own resolution and onto its own pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.faces.align import transform_points
+
+if TYPE_CHECKING:
+    from exprgan.models.unified import EditMaps
+
+CROP_SIZE = 256
+TAPER_PX = 14
+"""Width of the border inside the window along which an edit fades to exactly 0."""
+FLOW_FADE_PX = (0.12, 0.45)
+SHADE_FADE = (0.012, 0.05)
+MASK_FADE = (0.01, 0.08)
+"""An edit below the first value changes nothing, above the second it acts in full; crop px, log, share."""
+REACH_PX = 48
+"""Displacements are shorter than this many crop px."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is to be done to one face, in the frame of its aligned 256-px crop; all float32.
+
+    y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint.
+
+    Attributes:
+        flow_px: (256, 256, 2) backward displacement (x, y) in crop px: output (x, y) shows (x, y) + flow.
+        shade: (256, 256, 3) natural log of the factor on the warped RGB values.
+        paint: (256, 256, 3) RGB in [0, 1], shown where the mask is.
+        mask: (256, 256) cover of the paint in [0, 1].
+        weight: (256, 256) share of the edit that is carried over; 0 where there is nothing to do and all
+            around the border.
+    """
+
+    flow_px: NDArray[np.float32]
+    shade: NDArray[np.float32]
+    paint: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def from_maps(cls, maps: EditMaps, index: int = 0) -> Edit:
+        """The edit of one crop of a batch, faded out towards the border of the generator's window."""
+        flow, shade, paint, mask = (
+            np.ascontiguousarray(part[index].detach().float().cpu().numpy().transpose(1, 2, 0))
+            for part in maps
+        )
+        taper = _taper()
+        flow, shade, mask = flow * taper[..., None], shade * taper[..., None], mask[..., 0] * taper
+        return cls(flow, shade, (paint + 1) / 2, mask, _weight(flow, shade, mask) * (taper > 0))
+
+
+def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
+    t = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _taper() -> NDArray[np.float32]:
+    """(256, 256): 1 inside the window, falling smoothly to 0 at its border and 0 beyond."""
+    from exprgan.models.unified import WINDOW
+
+    top, left, height, width = WINDOW
+    taper = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
+    sides = []
+    for length in (height, width):
+        place = np.arange(length)
+        distance = np.minimum(place, length - 1 - place) / TAPER_PX
+        sides.append(_smoothstep(distance.astype(np.float32), (0, 1)))
+    taper[top : top + height, left : left + width] = sides[0][:, None] * sides[1][None]
+    return taper
+
+
+def _weight(
+    flow_px: NDArray[np.float32], shade: NDArray[np.float32], mask: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How much of the edit is to be carried over: nothing where it is too small to be seen."""
+    weight = _smoothstep(np.linalg.norm(flow_px, axis=2), FLOW_FADE_PX)
+    weight = np.maximum(weight, _smoothstep(np.abs(shade).max(axis=2), SHADE_FADE))
+    weight = np.maximum(weight, _smoothstep(mask, MASK_FADE))
+    wide = cv2.dilate(weight, np.ones((3, 3)))
+    # fades within 4 px of the crop, but never reaches pixels that the window does not
+    return (cv2.GaussianBlur(wide, (0, 0), 1.2) * _smoothstep(_taper(), (0, 0.2))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """The part of the photo under the window: rows y0..y1, columns x0..x1, and photo -> crop for it."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    matrix: NDArray[np.float64]
+
+
+def _patch_under(
+    weight: NDArray[np.float32], matrix: NDArray[np.floating], size_hw: tuple[int, int]
+) -> _Patch:
+    """The box of the photo that the non-zero weights can reach."""
+    rows, columns = np.nonzero(weight)
+    if not len(rows):
+        return _Patch(0, 0, 0, 0, np.asarray(matrix, np.float64))
+    xs = np.array([columns.min() - 2, columns.max() + 2])
+    ys = np.array([rows.min() - 2, rows.max() + 2])
+    corners = np.array([[x, y] for x in xs for y in ys], np.float64)
+    photo = transform_points(corners, cv2.invertAffineTransform(np.asarray(matrix, np.float64)))
+    height, width = size_hw
+    x0, y0 = np.clip(np.floor(photo.min(axis=0)).astype(int), 0, (width, height))
+    x1, y1 = np.clip(np.ceil(photo.max(axis=0)).astype(int) + 1, 0, (width, height))
+    shifted = np.array(matrix, np.float64)
+    shifted[:, 2] += shifted[:, :2] @ (float(x0), float(y0))
+    return _Patch(int(x0), int(y0), int(x1), int(y1), shifted)
+
+
+def _spread(
+    values: NDArray[np.float32], patch: _Patch, interpolation: int = cv2.INTER_LINEAR
+) -> NDArray[np.float32]:
+    """A map of the crop at every pixel of the patch; averaged first where the photo is the smaller one."""
+    scale = float(np.hypot(patch.matrix[0, 0], patch.matrix[1, 0]))
+    if scale > 1.5:
+        values = cv2.GaussianBlur(values, (0, 0), 0.45 * scale).astype(np.float32)
+    size_wh = (patch.x1 - patch.x0, patch.y1 - patch.y0)
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    spread = cv2.warpAffine(values, patch.matrix, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return spread.astype(np.float32)
+
+
+def weight_in_photo(
+    edit: Edit, matrix: NDArray[np.floating], size_hw: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Share of the edit at every pixel of the photo (H, W), 0..1; pixels at 0 are never touched.
+
+    Args:
+        edit: The edit of one face.
+        matrix: (2, 3) similarity from photo to crop.
+        size_hw: Size of the photo.
+    """
+    full = np.zeros(size_hw, np.float32)
+    patch = _patch_under(edit.weight, matrix, size_hw)
+    if patch.x1 > patch.x0 and patch.y1 > patch.y0:
+        full[patch.y0 : patch.y1, patch.x0 : patch.x1] = _spread(edit.weight, patch)
+    return full
+
+
+def apply_edit(image: NDArray[Any], edit: Edit, matrix: NDArray[np.floating]) -> NDArray[Any]:
+    """The photo with one face edited; every pixel where the edit's weight is 0 keeps its value.
+
+    Args:
+        image: uint8 or uint16 RGB (H, W, 3), original photo frame; not changed.
+        edit: The edit of one face.
+        matrix: (2, 3) similarity from photo to crop, as `exprgan.faces.align.crop_matrix` gives.
+
+    Returns:
+        A new array of the same shape and dtype.
+    """
+    result = image.copy()
+    patch = _patch_under(edit.weight, matrix, image.shape[:2])
+    if patch.x1 <= patch.x0 or patch.y1 <= patch.y0:
+        return result
+    top_value = float(np.iinfo(image.dtype).max)
+    warped = _warp_photo(image, edit, patch) / top_value
+    warped *= np.exp(_spread(edit.shade, patch))
+    mask = _spread(edit.mask, patch)[..., None]
+    warped += mask * (_spread(edit.paint, patch, cv2.INTER_CUBIC) - warped)
+
+    weight = _spread(edit.weight, patch)[..., None]
+    before = image[patch.y0 : patch.y1, patch.x0 : patch.x1]
+    edited = before + weight * (np.clip(warped, 0, 1) * top_value - before)
+    touched = weight > 0
+    result[patch.y0 : patch.y1, patch.x0 : patch.x1] = np.where(
+        touched, np.rint(edited).astype(image.dtype), before
+    )
+    return result
+
+
+def _warp_photo(image: NDArray[Any], edit: Edit, patch: _Patch) -> NDArray[np.float32]:
+    """The photo's own pixels moved by the flow, float32 (h, w, 3) in the image's range."""
+    to_photo = np.linalg.inv(patch.matrix[:, :2])
+    flow = _spread(edit.flow_px, patch) @ to_photo.T.astype(np.float32)
+    reach = int(np.ceil(REACH_PX * float(np.hypot(*to_photo[:, 0])))) + 2
+    height, width = image.shape[:2]
+    top, left = max(0, patch.y0 - reach), max(0, patch.x0 - reach)
+    around = image[top : min(height, patch.y1 + reach), left : min(width, patch.x1 + reach)]
+    x = np.arange(patch.x0 - left, patch.x1 - left, dtype=np.float32)[None] + flow[..., 0]
+    y = np.arange(patch.y0 - top, patch.y1 - top, dtype=np.float32)[:, None] + flow[..., 1]
+    moved = cv2.remap(around, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return moved.astype(np.float32)

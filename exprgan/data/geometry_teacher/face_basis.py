@@ -1,0 +1,153 @@
+"""The expression basis of the face mesh: shapes, identity modes, lip closing.
+
+Frame: MediaPipe's canonical face mesh, x to the subject's left, y up, z towards the camera, in
+canonical centimetres (pupil to pupil about 6.2). A shape is an array (468, 3).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from exprgan.data.geometry_teacher import mesh
+from exprgan.data.geometry_teacher.recipes import Recipe, late_strength, parts_lips_late
+
+GAZE_PREFIX = "eyeLook"
+LIP_OPENERS = (
+    "jawOpen",
+    "mouthLowerDown_L",
+    "mouthLowerDown_R",
+    "mouthUpperUp_L",
+    "mouthUpperUp_R",
+)
+SNEER_HOLD_CM = (1.5, 1.3)
+"""How far, sideways and vertically, the hold on the mouth corners reaches in `noseSneer`."""
+
+
+def lip_gap(shape: np.ndarray) -> np.ndarray:
+    """Opening (9,) in cm between the inner lips of a shape, at nine places from right to left."""
+    return shape[mesh.UPPER_INNER_LIP, 1] - shape[mesh.LOWER_INNER_LIP, 1]
+
+
+def eye_openings(shape: np.ndarray) -> tuple[float, float]:
+    """Distance in cm between the middles of upper and lower lid, right and left eye of a shape (468, 3)."""
+    return float(shape[159, 1] - shape[145, 1]), float(shape[386, 1] - shape[374, 1])
+
+
+class FaceBasis:
+    """Arrays of `geometry_basis.npz` and what follows from them directly."""
+
+    def __init__(self, path: str | Path) -> None:
+        with np.load(path) as stored:
+            self.arrays: dict[str, np.ndarray] = {name: stored[name] for name in stored.files}
+        self.canonical = self.arrays["canonical"].astype(float)
+        self.triangles = self.arrays["triangles"].astype(int)
+        self.sculpted_names = [str(name) for name in self.arrays["sculpted_names"]]
+        self.sculpted = self.arrays["sculpted_shapes"].astype(float)
+        self.measured_names = [str(name) for name in self.arrays["measured_names"]]
+        self.measured = self.arrays["measured_shapes"].astype(float)
+        self.score_zero_shape = self.arrays["score_zero_shape"].astype(float)
+        self.identity_modes = self.arrays["identity_modes"].astype(float)
+        self.identity_sd = self.arrays["identity_sd"].astype(float)
+        self.neutral_scores = self.arrays["neutral_scores"].astype(float)
+        self.closed_lip_gap = self.arrays["closed_lip_gap"].astype(float)
+        self.removable = np.array([not name.startswith(GAZE_PREFIX) for name in self.measured_names])
+        self._hold_mouth_corners_in_sneer()
+        openers = [self.sculpted[self.sculpted_names.index(name)] for name in LIP_OPENERS]
+        self._opener_shapes = np.array(openers)
+        self._opener_gaps = np.array([lip_gap(shape) for shape in openers]).T
+        self._lip_falloff = self._build_lip_falloff()
+
+        in_mouth = mesh.triangles_within(self.triangles, mesh.INNER_MOUTH)
+        in_eye = mesh.triangles_within(self.triangles, mesh.RIGHT_EYE)
+        in_eye |= mesh.triangles_within(self.triangles, mesh.LEFT_EYE)
+        self.mouth_triangles = self.triangles[in_mouth]
+        self.eye_triangles = self.triangles[in_eye]
+        self.skin_triangles = self.triangles[~(in_mouth | in_eye)]
+
+    def displacement(self, recipe: Recipe, strength: float) -> np.ndarray:
+        """Motion (468, 3) in cm that a recipe adds to a neutral shape."""
+        total = np.zeros((468, 3))
+        for name, weight in recipe.measured.items():
+            amount = late_strength(strength) if parts_lips_late(name, measured=True) else strength
+            for full_name in self._both_sides(name, self.measured_names, ("Left", "Right")):
+                total += weight * amount * self.measured[self.measured_names.index(full_name)]
+        for name, weight in recipe.sculpted.items():
+            amount = late_strength(strength) if parts_lips_late(name, measured=False) else strength
+            for full_name in self._both_sides(name, self.sculpted_names, ("_L", "_R")):
+                total += weight * amount * self.sculpted[self.sculpted_names.index(full_name)]
+        return total
+
+    def sculpted_coefficients(self, recipe: Recipe, strength: float) -> np.ndarray:
+        """Coefficients (57,) of the sculpted shapes of a recipe, without the late parting of the lips."""
+        coefficients = np.zeros(len(self.sculpted_names))
+        for name, weight in recipe.sculpted.items():
+            for full_name in self._both_sides(name, self.sculpted_names, ("_L", "_R")):
+                coefficients[self.sculpted_names.index(full_name)] += weight * strength
+        return coefficients
+
+    def neutral_shape(self, shape: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The photo's shape (468, 3) with its expression removed; gaze stays, lips touch.
+
+        `scores` (51,) are fitted measured coefficients. Not all of a score is removed: a true
+        neutral face has the scores `neutral_scores`.
+        """
+        excess = (scores - self.neutral_scores) * self.removable
+        neutral = shape - np.tensordot(excess, self.measured, 1)
+        if np.abs(lip_gap(neutral) - self.closed_lip_gap).max() > 0.03:
+            neutral = self.close_lips(neutral)
+        return neutral
+
+    def close_lips(
+        self, shape: np.ndarray, damping: float = 0.02, open_by: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Bring the lips of a shape to the opening of closed mouths: jaw and lip shapes first, then locally.
+
+        open_by (9,) in cm leaves them further apart than closed lips are.
+        """
+        goal = self.closed_lip_gap + open_by
+        missing = goal - lip_gap(shape)
+        gaps = self._opener_gaps
+        normal = gaps.T @ gaps + damping * np.eye(gaps.shape[1])
+        change = np.linalg.solve(normal, gaps.T @ missing)
+        closed = shape + np.tensordot(change, self._opener_shapes, 1)
+        upper_share = 0.35
+        upper_falloff, lower_falloff = self._lip_falloff
+        for _ in range(3):
+            excess = lip_gap(closed) - goal
+            closed[:, 1] -= upper_share * excess @ upper_falloff
+            closed[:, 1] += (1 - upper_share) * excess @ lower_falloff
+        return closed
+
+    @staticmethod
+    def _both_sides(name: str, known: list[str], sides: tuple[str, str]) -> list[str]:
+        if name in known:
+            return [name]
+        return [name + sides[0], name + sides[1]]
+
+    def _hold_mouth_corners_in_sneer(self) -> None:
+        """Keep `noseSneer` off the mouth corners, which the sculpted shape lifts by 0.63 cm and people do not."""
+        reach_x, reach_y = SNEER_HOLD_CM
+        keep = np.ones(468)
+        for corner in (61, 291):
+            offset = self.canonical - self.canonical[corner]
+            keep *= 1 - np.exp(-((offset[:, 0] / reach_x) ** 2) - (offset[:, 1] / reach_y) ** 2)
+        for name in ("noseSneer_L", "noseSneer_R"):
+            self.sculpted[self.sculpted_names.index(name)] *= keep[:, None]
+
+    def _build_lip_falloff(self) -> np.ndarray:
+        """Weights (2, 9, 468): how far the motion of each upper and lower inner-lip point spreads."""
+        rest = self.canonical
+        falloff = np.zeros((2, 9, 468))
+        for which, (lip, upward) in enumerate(((mesh.UPPER_INNER_LIP, 1), (mesh.LOWER_INNER_LIP, -1))):
+            for place, vertex in enumerate(lip):
+                sideways = rest[:, 0] - rest[vertex, 0]
+                away = (rest[:, 1] - rest[vertex, 1]) * upward
+                weight = np.exp(-((sideways / 0.55) ** 2) - (away / 1.2) ** 2)
+                falloff[which, place] = weight * (away > -0.25)
+        falloff[0][:, mesh.LOWER_LIP] = 0
+        falloff[1][:, mesh.UPPER_LIP] = 0
+        falloff[0][:, rest[:, 1] < rest[14, 1] - 0.1] = 0
+        falloff[1][:, rest[:, 1] > rest[13, 1] + 0.1] = 0
+        return falloff / np.maximum(1, falloff.sum(axis=1, keepdims=True))

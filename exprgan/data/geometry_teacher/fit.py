@@ -1,0 +1,122 @@
+"""From landmarks and blendshape scores to pose, expression coefficients and neutral shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from exprgan.data.geometry_teacher.face_basis import FaceBasis
+
+CM_PER_UNIT = 0.108
+"""The length all pixel margins of the renderer are stated in; 1.25 pixels in a 320-pixel crop of open-faces."""
+LANDMARK_SD_CM = 0.04
+SCORE_SD = 0.12
+HIGHEST_SCORE = 1.2
+IDENTITY_LIMIT = 4.0
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Similarity from the canonical frame (cm) to the camera: (x, -y, -z) px = scale * rotation @ X + translation."""
+
+    scale: float
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    @property
+    def unit_px(self) -> float:
+        """Pixels per `CM_PER_UNIT`, the size of the face in the image."""
+        return self.scale * CM_PER_UNIT
+
+    def to_pixels(self, shape: np.ndarray) -> np.ndarray:
+        """Canonical shape (n, 3) in cm to image points (n, 3) in px, z growing away from the camera."""
+        return (self.scale * shape @ self.rotation.T + self.translation) * (1, -1, -1)
+
+    def to_canonical(self, points_px: np.ndarray) -> np.ndarray:
+        """Image points (n, 3) in px to the canonical frame, cm."""
+        return (points_px * (1, -1, -1) - self.translation) @ self.rotation / self.scale
+
+    def pitch_yaw_roll(self) -> tuple[float, float, float]:
+        """Head angles in degrees; positive pitch nods down, positive yaw turns to the subject's left."""
+        turn = self.rotation
+        pitch = np.degrees(np.arctan2(turn[2, 1], turn[2, 2]))
+        yaw = np.degrees(np.arcsin(-np.clip(turn[2, 0], -1, 1)))
+        roll = np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))
+        return float(pitch), float(yaw), float(roll)
+
+
+@dataclass(frozen=True)
+class FaceAnalysis:
+    """What the teacher knows of one photo.
+
+    landmarks_px (478, 3); shape_cm, neutral_cm (468, 3) in the canonical frame; scores (51,) fitted
+    and detected_scores (51,) as given, in the order of `FaceBasis.measured_names`.
+    """
+
+    landmarks_px: np.ndarray
+    image_size: tuple[int, int]
+    pose: Pose
+    shape_cm: np.ndarray
+    neutral_cm: np.ndarray
+    scores: np.ndarray
+    detected_scores: np.ndarray
+
+
+def fit_pose(basis: FaceBasis, landmarks_px: np.ndarray) -> Pose:
+    """Weighted Procrustes fit of the canonical mesh to landmarks (468+, 3) in pixels."""
+    vertices = basis.arrays["pose_vertices"].astype(int)
+    weights = basis.arrays["pose_weights"].astype(float)
+    weights = weights / weights.sum()
+    source = basis.canonical[vertices]
+    target = landmarks_px[vertices] * (1, -1, -1)
+    source_mean = weights @ source
+    target_mean = weights @ target
+    source = source - source_mean
+    target = target - target_mean
+    left, singular, right = np.linalg.svd((target * weights[:, None]).T @ source)
+    handedness = np.diag([1, 1, np.sign(np.linalg.det(left @ right))])
+    rotation = left @ handedness @ right
+    scale = float(np.trace(np.diag(singular) @ handedness) / (weights[:, None] * source**2).sum())
+    return Pose(scale, rotation, target_mean - scale * rotation @ source_mean)
+
+
+class FaceFitter:
+    """Splits a face shape into expression scores and identity by bounded least squares."""
+
+    def __init__(self, basis: FaceBasis) -> None:
+        self.basis = basis
+        score_count = len(basis.measured_names)
+        mode_count = len(basis.identity_sd)
+        modes = basis.identity_modes.reshape(mode_count, -1) * basis.identity_sd[:, None]
+        self._design = np.concatenate([basis.measured.reshape(score_count, -1), modes]).T / LANDMARK_SD_CM
+        self._prior_precision = np.r_[np.full(score_count, 1 / SCORE_SD**2), np.ones(mode_count)]
+        normal = self._design.T @ self._design + np.diag(self._prior_precision)
+        self._cholesky = np.linalg.cholesky(normal)
+        lowest = np.r_[np.zeros(score_count), np.full(mode_count, -IDENTITY_LIMIT)]
+        highest = np.r_[np.full(score_count, HIGHEST_SCORE), np.full(mode_count, IDENTITY_LIMIT)]
+        self._bounds = (lowest, highest)
+
+    def fit_scores(self, shape_cm: np.ndarray, detected_scores: np.ndarray) -> np.ndarray:
+        """Scores (51,) that explain the shape (468, 3) together with identity modes, near the detected ones."""
+        score_count = len(detected_scores)
+        offset = (shape_cm - self.basis.score_zero_shape).ravel() / LANDMARK_SD_CM
+        right_side = self._design.T @ offset
+        right_side[:score_count] += detected_scores * self._prior_precision[:score_count]
+        whitened = np.linalg.solve(self._cholesky, right_side)
+        solution = lsq_linear(self._cholesky.T, whitened, self._bounds, tol=1e-4, max_iter=40)
+        return solution.x[:score_count]
+
+    def analyse(
+        self, image_size: tuple[int, int], landmarks_px: np.ndarray, blendshapes: Mapping[str, float]
+    ) -> FaceAnalysis:
+        """Analyse one photo of image_size (height, width) from landmarks (478, 3) and scores by name."""
+        points = np.asarray(landmarks_px, float)
+        pose = fit_pose(self.basis, points)
+        shape = pose.to_canonical(points[:468])
+        detected = np.array([float(blendshapes[name]) for name in self.basis.measured_names])
+        scores = self.fit_scores(shape, detected)
+        neutral = self.basis.neutral_shape(shape, scores)
+        return FaceAnalysis(points, image_size, pose, shape, neutral, scores, detected)

@@ -1,0 +1,274 @@
+"""Mesh warp of a photo to a target shape, with mouth interior and ratio image.
+
+The warp is a backward flow: output pixel (x, y) shows the photo at (x, y) + flow_px[y, x].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from exprgan.data.geometry_teacher import mesh
+from exprgan.data.geometry_teacher.eyes import move_lids
+from exprgan.data.geometry_teacher.face_basis import FaceBasis
+from exprgan.data.geometry_teacher.fit import FaceAnalysis
+from exprgan.data.geometry_teacher.mouth_donors import Donor, donor_colours
+from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
+
+RING_SCALE = (1.12, 1.3, 1.6)
+RING_WEIGHT = (0.75, 0.3, 0.0)
+"""Rings around the face oval, as multiples of its radius, and how much of the oval's motion they follow."""
+OWN_MOUTH_COVERAGE = 0.55
+OPEN_MOUTH_UNITS = 1.2
+STRETCH_LIMITS = (0.1, 8.0)
+"""Range of the local area factor output -> photo in which the flow counts as valid."""
+
+
+@dataclass(frozen=True)
+class TeacherResult:
+    """One re-posed photo, all arrays (height, width, ...).
+
+    image: uint8 RGB. flow_px: float32 (.., 2), backward flow in pixels (x, y). mouth_mask: float32 0..1,
+    cover of the inserted mouth interior, which the flow does not describe. valid_mask: bool, flow is
+    a true correspondence (no interior, no fold, source inside the photo, not invented). gain: float32
+    (.., 3), factors of the ratio image, 1 where none; outside the mouth image = remapped photo * gain.
+    face_mask: bool, on the face mesh; outside it the warp is only a decaying continuation.
+    mouth_source: 'none', 'own' or the file name of the donor. folded_share: see `folded_share`.
+    points_px: (468, 3), the mesh in the result.
+    """
+
+    image: np.ndarray
+    flow_px: np.ndarray
+    mouth_mask: np.ndarray
+    valid_mask: np.ndarray
+    gain: np.ndarray
+    face_mask: np.ndarray
+    mouth_source: str
+    folded_share: float
+    points_px: np.ndarray
+
+
+def target_points(analysis: FaceAnalysis, shape_cm: np.ndarray) -> np.ndarray:
+    """Image points (468, 3) in px of a target shape; lips that would cross meet half-way."""
+    pose = analysis.pose
+    offset = analysis.landmarks_px[:468] - pose.to_pixels(analysis.shape_cm)
+    points = pose.to_pixels(shape_cm) + offset
+    upper = points[mesh.UPPER_INNER_LIP]
+    lower = points[mesh.LOWER_INNER_LIP]
+    crossed = upper[:, 1] > lower[:, 1]
+    middle = (upper + lower) / 2
+    points[np.array(mesh.UPPER_INNER_LIP)[crossed]] = middle[crossed]
+    points[np.array(mesh.LOWER_INNER_LIP)[crossed]] = middle[crossed]
+    return points
+
+
+def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: np.ndarray) -> float:
+    """Share of the visible skin and ring area of the photo whose triangles turn over in the target."""
+    photo, target, rings = add_rings(analysis.landmarks_px[:468, :2], target_px[:, :2])
+    before_skin = mesh.signed_areas(photo, basis.skin_triangles)
+    after_skin = mesh.signed_areas(target, basis.skin_triangles)
+    before_rings = mesh.signed_areas(photo, rings)
+    after_rings = mesh.signed_areas(target, rings)
+    front = np.sign(np.median(before_skin))
+    facing = before_skin * front > 0
+    turned = np.abs(before_skin[facing & (after_skin * front <= 0)]).sum()
+    turned += np.abs(before_rings[before_rings * after_rings <= 0]).sum()
+    return float(turned / np.abs(before_skin[facing]).sum())
+
+
+def add_rings(photo: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Surround the mesh points (468, 2) by rings whose motion decays to zero.
+
+    Returns photo points and target points (468 + 3 * 36, 2) and the ring triangles (216, 3).
+    """
+    oval = np.array(mesh.FACE_OVAL)
+    count = len(oval)
+    centre = (photo[oval].min(axis=0) + photo[oval].max(axis=0)) / 2
+    motion = target[oval] - photo[oval]
+    photo_parts = [photo]
+    target_parts = [target]
+    triangles = []
+    inner = oval
+    first = len(photo)
+    for scale, weight in zip(RING_SCALE, RING_WEIGHT, strict=True):
+        ring = centre + (photo[oval] - centre) * scale
+        photo_parts.append(ring)
+        target_parts.append(ring + motion * weight)
+        outer = np.arange(first, first + count)
+        first += count
+        triangles.append(np.stack([inner, np.roll(inner, -1), outer], axis=1))
+        triangles.append(np.stack([np.roll(inner, -1), np.roll(outer, -1), outer], axis=1))
+        inner = outer
+    return np.concatenate(photo_parts), np.concatenate(target_parts), np.concatenate(triangles)
+
+
+class Renderer:
+    """Draws target shapes of an analysed photo."""
+
+    def __init__(self, basis: FaceBasis, wrinkles: WrinkleModel) -> None:
+        self.basis = basis
+        self.wrinkles = wrinkles
+
+    def render(
+        self,
+        image: np.ndarray,
+        analysis: FaceAnalysis,
+        target_cm: np.ndarray,
+        donor_fit_cm: np.ndarray,
+        donor: Donor,
+        log_ratio: np.ndarray | None,
+        lip_inset: float = 1.0,
+    ) -> TeacherResult:
+        """Warp an RGB photo (height, width, 3) uint8 to the shape target_cm (468, 3).
+
+        donor_fit_cm (468, 3) is the shape a donor mouth is laid onto; it is the same at all strengths
+        up to 1, so teeth keep their place. log_ratio is a chart image or None for no ratio. lip_inset
+        (0..1) is how much of the lips' own rim is left out where the photo's mouth is open.
+        """
+        height, width = image.shape[:2]
+        target_px = target_points(analysis, target_cm)
+        source_map, chart_map = self._trace(height, width, analysis, target_px, lip_inset)
+        invented = move_lids(source_map, analysis.landmarks_px, target_px, analysis.pose.unit_px)
+        grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+        flow = source_map - grid
+        warped = warp_image(image, flow).astype(np.float32)
+
+        gain = np.ones((height, width, 3), np.float32)
+        if log_ratio is not None:
+            ratio_px = cv2.remap(log_ratio, chart_map[..., 0], chart_map[..., 1], cv2.INTER_LINEAR)
+            gain = self.wrinkles.gain(warped, ratio_px)
+        output = warped * gain
+
+        mouth_mask = np.zeros((height, width), np.float32)
+        mouth_source = "none"
+        if self._mouth_is_open(analysis, target_px):
+            mouth_mask, mouth_source = self._insert_mouth(
+                output, image, analysis, target_px, donor, target_points(analysis, donor_fit_cm)
+            )
+        return TeacherResult(
+            image=np.clip(output, 0, 255).astype(np.uint8),
+            flow_px=flow,
+            mouth_mask=mouth_mask,
+            valid_mask=valid_flow(flow) & ~invented & (mouth_mask <= 0),
+            gain=gain,
+            face_mask=chart_map[..., 0] >= 0,
+            mouth_source=mouth_source,
+            folded_share=folded_share(analysis, self.basis, target_px),
+            points_px=target_px,
+        )
+
+    def _trace(
+        self, height: int, width: int, analysis: FaceAnalysis, target_px: np.ndarray, lip_inset: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Per output pixel: position in the photo and on the chart (-1 off the skin), (height, width, 2) float32."""
+        photo_px = analysis.landmarks_px[:468]
+        photo, target, rings = add_rings(photo_px[:, :2], target_px[:, :2])
+        self._draw_in_inner_lips(photo, photo_px, lip_inset * analysis.pose.unit_px)
+        skin = self.basis.skin_triangles
+        far_to_near = np.argsort(-target_px[skin, 2].mean(axis=1))
+        parts = [rings, skin[far_to_near], self.basis.eye_triangles, self.basis.mouth_triangles]
+        triangles = np.concatenate(parts)
+        triangle_map, weights = mesh.rasterise(height, width, target, triangles)
+        off_chart = np.full((len(photo) - 468, 2), -1.0)
+        values = np.hstack([photo, np.vstack([self.wrinkles.chart_px, off_chart])])
+        covered, samples = mesh.interpolate(triangle_map, weights, triangles, values)
+
+        source_map = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+        source_map[covered] = samples[:, :2]
+        chart_map = np.full((height, width, 2), -1, np.float32)
+        on_face = triangle_map >= len(rings)
+        chart_map[on_face] = samples[triangle_map[covered] >= len(rings), 2:]
+        return source_map, chart_map
+
+    @staticmethod
+    def _draw_in_inner_lips(photo: np.ndarray, photo_px: np.ndarray, unit_px: float) -> None:
+        """Where the photo's mouth is open, take the lips from a little outside the opening, without teeth."""
+        opening = photo_px[mesh.LOWER_INNER_LIP, 1] - photo_px[mesh.UPPER_INNER_LIP, 1]
+        inset = np.clip(opening * 0.3, 0, 0.9) * unit_px
+        photo[mesh.UPPER_INNER_LIP, 1] -= inset * 0.7
+        photo[mesh.LOWER_INNER_LIP, 1] += inset
+
+    @staticmethod
+    def _mouth_is_open(analysis: FaceAnalysis, target_px: np.ndarray) -> bool:
+        opening = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
+        return bool(opening.max() > OPEN_MOUTH_UNITS * analysis.pose.unit_px)
+
+    def _insert_mouth(
+        self,
+        output: np.ndarray,
+        image: np.ndarray,
+        analysis: FaceAnalysis,
+        target_px: np.ndarray,
+        donor: Donor,
+        donor_fit_px: np.ndarray,
+    ) -> tuple[np.ndarray, str]:
+        """Fill the open mouth of `output` in place; returns its mask and where the interior came from."""
+        unit = analysis.pose.unit_px
+        mask = mesh.polygon_mask(*image.shape[:2], target_px[mesh.INNER_MOUTH_OUTLINE, :2])
+        mask[mask <= 0.01] = 0
+        rows, columns = np.where(mask > 0)
+        if not len(rows):
+            return mask, "none"
+        if own_mouth_cover(analysis, mask, rows, columns) > OWN_MOUTH_COVERAGE:
+            colours = own_mouth(image, analysis, rows, columns)
+            source = "own"
+            shadow_strength = 0.35
+        else:
+            colours = donor_colours(donor, image, analysis, donor_fit_px, rows, columns)
+            source = donor.file
+            shadow_strength = 1.0
+        upper, lower = mesh.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
+        shadow = 0.45 * np.exp(-np.maximum(rows - upper, 0) / (1.6 * unit))
+        shadow += 0.15 * np.exp(-np.maximum(lower - rows, 0) / (1.2 * unit))
+        alpha = mask[rows, columns][:, None]
+        shaded = colours * (1 - shadow_strength * shadow)[:, None]
+        output[rows, columns] = output[rows, columns] * (1 - alpha) + shaded * alpha
+        return mask, source
+
+
+def warp_image(image: np.ndarray, flow_px: np.ndarray) -> np.ndarray:
+    """The photo seen through a backward flow (height, width, 2) in pixels; bicubic, borders repeated."""
+    height, width = image.shape[:2]
+    grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    source = grid + flow_px
+    return cv2.remap(image, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def valid_flow(flow_px: np.ndarray) -> np.ndarray:
+    """Boolean (height, width): source inside the photo, neighbourhood neither folded, torn nor crushed."""
+    height, width = flow_px.shape[:2]
+    grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    source = grid + flow_px
+    inside = (source >= 0).all(axis=2) & (source[..., 0] <= width - 1) & (source[..., 1] <= height - 1)
+    down, right = np.gradient(source, axis=(0, 1))
+    area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
+    return inside & (area > STRETCH_LIMITS[0]) & (area < STRETCH_LIMITS[1])
+
+
+def own_mouth_cover(analysis: FaceAnalysis, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> float:
+    """Share of the new opening at which the photo itself shows mouth interior."""
+    points = analysis.landmarks_px
+    unit = analysis.pose.unit_px
+    upper, lower = mesh.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
+    right_corner, left_corner = points[list(mesh.MOUTH_CORNERS), 0]
+    covered = (rows > upper + 0.6 * unit) & (rows < lower - 0.6 * unit)
+    covered &= (columns > right_corner + unit) & (columns < left_corner - unit)
+    weight = mask[rows, columns]
+    return float((covered * weight).sum() / max(1e-6, weight.sum()))
+
+
+def own_mouth(image: np.ndarray, analysis: FaceAnalysis, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Colours (n, 3) of the photo's own mouth interior at the same place, held inside its opening."""
+    points = analysis.landmarks_px
+    unit = analysis.pose.unit_px
+    right_corner, left_corner = points[list(mesh.MOUTH_CORNERS), 0]
+    source_x = np.clip(columns, right_corner + 2 * unit, left_corner - 2 * unit)
+    upper, lower = mesh.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, source_x)
+    middle = (upper + lower) / 2
+    source_y = np.clip(rows, np.minimum(upper + 0.9 * unit, middle), np.maximum(lower - 0.9 * unit, middle))
+    sampled = cv2.remap(
+        image, source_x.astype(np.float32)[None], source_y.astype(np.float32)[None], cv2.INTER_LINEAR
+    )
+    return sampled[0].astype(np.float32)

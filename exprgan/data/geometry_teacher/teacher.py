@@ -1,0 +1,114 @@
+"""The geometry teacher: one photo in, the same person with another expression out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from exprgan.data.geometry_teacher.face_basis import FaceBasis, eye_openings, lip_gap
+from exprgan.data.geometry_teacher.fit import FaceAnalysis, FaceFitter
+from exprgan.data.geometry_teacher.mouth_donors import MouthDonors
+from exprgan.data.geometry_teacher.recipes import EXPRESSIONS, RECIPES, keeps_lips_shut
+from exprgan.data.geometry_teacher.render import Renderer, TeacherResult, folded_share, target_points
+from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
+
+MAX_YAW_DEG = 25.0
+MAX_PITCH_DEG = 22.0
+MAX_EYE_BLINK = 0.5
+MIN_EYE_OPENING_CM = 0.45
+MAX_JAW_OPEN = 0.5
+MAX_FOLDED_SHARE = 0.015
+
+
+class GeometryTeacher:
+    """Re-poses the expression of photographs by geometry.
+
+    Images are RGB uint8 of any size; landmarks are the landmarker's 478 points (x, y, z) in pixels of
+    that image; blendshapes map the landmarker's score names to 0..1.
+    """
+
+    def __init__(self, basis_path: str | Path, donors_path: str | Path) -> None:
+        self.basis = FaceBasis(basis_path)
+        self.fitter = FaceFitter(self.basis)
+        self.wrinkles = WrinkleModel(self.basis)
+        self.donors = MouthDonors(donors_path)
+        self.renderer = Renderer(self.basis, self.wrinkles)
+
+    def analyse(
+        self, image: np.ndarray, landmarks_px: np.ndarray, blendshapes: Mapping[str, float]
+    ) -> FaceAnalysis:
+        """Pose, expression scores and neutral shape of a photo; once per photo."""
+        return self.fitter.analyse(image.shape[:2], landmarks_px, blendshapes)
+
+    def usable(self, analysis: FaceAnalysis) -> tuple[bool, str]:
+        """Whether the method can handle the photo, and if not, why. Glasses and occluders are not seen."""
+        pitch, yaw, _ = analysis.pose.pitch_yaw_roll()
+        scores = dict(zip(self.basis.measured_names, analysis.detected_scores, strict=True))
+        if abs(yaw) >= MAX_YAW_DEG:
+            return False, f"turned sideways by {yaw:.0f} degrees"
+        if abs(pitch) >= MAX_PITCH_DEG:
+            return False, f"tilted up or down by {pitch:.0f} degrees"
+        if max(scores["eyeBlinkLeft"], scores["eyeBlinkRight"]) >= MAX_EYE_BLINK:
+            return False, "an eye is closed"
+        if min(eye_openings(analysis.shape_cm)) < MIN_EYE_OPENING_CM:
+            return False, "eyes almost closed"
+        if scores["jawOpen"] >= MAX_JAW_OPEN:
+            return False, "mouth wide open"
+        height, width = analysis.image_size
+        points = analysis.landmarks_px[:468, :2]
+        if (points < 0).any() or (points > (width - 1, height - 1)).any():
+            return False, "face cut off by the image border"
+        for expression in EXPRESSIONS:
+            target = target_points(analysis, self.target_shape(analysis, expression, 1.0))
+            share = folded_share(analysis, self.basis, target)
+            if share > MAX_FOLDED_SHARE:
+                return False, f"{expression} folds {100 * share:.1f} % of the face"
+        return True, ""
+
+    def target_shape(self, analysis: FaceAnalysis, expression: str, strength: float) -> np.ndarray:
+        """Canonical shape (468, 3) in cm at a strength; 0 is the photo as it is, 1 the full expression.
+
+        The photo's own expression fades out as the new one grows in, so that "neutral" at 1 is the
+        neutral face and every expression starts from the photo.
+        """
+        recipe = RECIPES[expression]
+        own = analysis.shape_cm
+        shape = own + strength * (analysis.neutral_cm - own) + self.basis.displacement(recipe, strength)
+        if keeps_lips_shut(recipe, strength):
+            own_gap = lip_gap(own) - self.basis.closed_lip_gap
+            shape = self.basis.close_lips(shape, damping=0.1, open_by=(1 - strength) * own_gap)
+        return shape
+
+    def render(
+        self,
+        image: np.ndarray,
+        analysis: FaceAnalysis,
+        expression: str,
+        strength: float = 1.0,
+        seed: int | None = 0,
+        *,
+        wrinkles: bool = True,
+        avoid_donor: str | None = None,
+    ) -> TeacherResult:
+        """The photo with an expression of `recipes.RECIPES` at a strength of 0 to about 1.25.
+
+        seed chooses among equally fitting mouth donors: one seed per person gives the same teeth at
+        every strength; seed None takes the one donor of `CANONICAL_DONORS` instead, so that a network can
+        learn sharp teeth. avoid_donor is the file name of a donor not to use, such as the photo itself.
+        """
+        target = self.target_shape(analysis, expression, strength)
+        full = self.target_shape(analysis, expression, 1.0)
+        donor = self.donors.canonical(expression) if seed is None else None
+        if donor is None:
+            donor = self.donors.choose(full, analysis.pose.pitch_yaw_roll()[1], seed or 0, avoid_donor)
+        donor_fit = full if strength <= 1 else target
+        log_ratio = None
+        if wrinkles:
+            scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
+            own_smile = (scores["mouthSmileLeft"] + scores["mouthSmileRight"]) / 2
+            log_ratio = self.wrinkles.log_ratio(expression, strength, strength * own_smile)
+        return self.renderer.render(
+            image, analysis, target, donor_fit, donor, log_ratio, min(1.0, 2 * strength)
+        )

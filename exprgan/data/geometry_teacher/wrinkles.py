@@ -1,0 +1,186 @@
+"""Folds and shading that come with an expression, as a ratio image on the mesh's texture chart.
+
+A ratio image is the natural log of the luminance ratio expression / neutral, (192, 192) float32,
+row 0 at the forehead. Sources: the median log ratio of true smiles; the change of the normals and
+of the concavity of the sculpted skin surface under a fixed light from the front and above; drawn
+lines for brow, forehead and nasolabial folds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import scipy.sparse as sparse
+
+from exprgan.data.geometry_teacher import mesh
+from exprgan.data.geometry_teacher.face_basis import FaceBasis
+from exprgan.data.geometry_teacher.recipes import RECIPES, Recipe
+
+LIGHT = np.array([0.0, 0.62, 0.78])
+SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
+"""Shadows on skin lose less red: factors on the log ratio of each channel where it is negative."""
+SMILE_SCORE_OF_RATIO = 0.62
+REMOVED_SMILE_SCORE = 0.75
+
+
+class WrinkleModel:
+    """Ratio images of the recipes."""
+
+    def __init__(self, basis: FaceBasis) -> None:
+        self.basis = basis
+        self.covered = basis.arrays["chart_covered"].astype(bool)
+        self.size = self.covered.shape[0]
+        self.chart_px = basis.arrays["chart_xy"].astype(np.float64) * (self.size - 1)
+        self.smile = basis.arrays["smile_log_ratio"].astype(np.float32)
+        self._skin = basis.arrays["skin_vertices"].astype(np.float32)
+        self._skin_shapes = basis.arrays["skin_shapes"].astype(np.float32)
+        self._quads = basis.arrays["skin_quads"].astype(int)
+        self._under_pixel = basis.arrays["chart_skin_vertices"].astype(int)
+        self._under_pixel_weight = basis.arrays["chart_skin_weights"].astype(np.float32)
+        self._neighbour_mean = self._build_neighbour_mean()
+        self._rest_shading, self._rest_hollow = self._shade(self._skin)
+        self._mask = self._build_mask()
+        self._lines = self._draw_lines()
+        self._cached_ratio = lru_cache(maxsize=64)(self._recipe_ratio)
+
+    def log_ratio(self, expression: str, strength: float, own_smile: float = 0.0) -> np.ndarray:
+        """Ratio image of an expression; the folds of the photo's own smile (mean score 0..1) are taken out."""
+        ratio = self._cached_ratio(expression, round(strength, 2))
+        ratio = ratio - self.smile * (own_smile / REMOVED_SMILE_SCORE)
+        return np.clip(ratio, -0.7, 0.3).astype(np.float32)
+
+    @staticmethod
+    def gain(image: np.ndarray, log_ratio_px: np.ndarray) -> np.ndarray:
+        """Factors (height, width, 3) float32 for a warped RGB image and a ratio (height, width) brought into it.
+
+        Brightening is held back near white; darkening is tinted towards red.
+        """
+        brightest = np.maximum(image.max(axis=2), 1)
+        headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
+        lighter = np.minimum(log_ratio_px, np.log(headroom))
+        ratio = np.where(log_ratio_px > 0, lighter, log_ratio_px)[..., None]
+        return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
+
+    def _recipe_ratio(self, expression: str, strength: float) -> np.ndarray:
+        recipe = RECIPES[expression]
+        coefficients = self.basis.sculpted_coefficients(recipe, strength).astype(np.float32)
+        shading, hollow = self._shade(self._skin + np.tensordot(coefficients, self._skin_shapes, 1))
+        change = shading - self._rest_shading
+        change = change + np.clip(-14 * (hollow - self._rest_hollow), -0.25, 0.15)
+        ratio = np.zeros((self.size, self.size), np.float32)
+        ratio[self.covered] = (change[self._under_pixel] * self._under_pixel_weight).sum(axis=1)
+        ratio = cv2.GaussianBlur(ratio, (0, 0), 1.4) * 0.65
+        ratio = np.clip(ratio, -0.32, 0.10) * self._mask
+
+        lowered = 0.8 if recipe.amount("browInnerUp") < 0.5 else 0.4
+        raised = min(1.0, recipe.amount("browOuterUp") + 0.35 * recipe.amount("browInnerUp"))
+        ratio += self._lines["frown"] * recipe.amount("browDown") * strength * lowered
+        ratio += self._lines["forehead"] * raised * strength
+        ratio += self._lines["sneer"] * recipe.amount("noseSneer") * strength
+        return ratio + self._smile_part(recipe, strength)
+
+    def _smile_part(self, recipe: Recipe, strength: float) -> np.ndarray:
+        if "mouthSmile" in recipe.measured:
+            return self.smile * (recipe.measured["mouthSmile"] * strength / SMILE_SCORE_OF_RATIO)
+        part = np.zeros_like(self.smile)
+        right_half = np.zeros((self.size, self.size), np.float32)
+        right_half[:, : self.size // 2] = 1
+        right_half = cv2.GaussianBlur(right_half, (0, 0), 5)
+        for name, side in (
+            ("mouthSmile_R", right_half),
+            ("mouthSmile_L", 1 - right_half),
+            ("mouthSmile", 1.0),
+        ):
+            part += self.smile * side * (recipe.sculpted.get(name, 0.0) * strength * 0.8)
+        return part
+
+    def _shade(self, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log shading (n,) and concavity (n,), positive in folds, of the skin surface (n, 3)."""
+        first = skin[self._quads[:, 2]] - skin[self._quads[:, 0]]
+        second = skin[self._quads[:, 3]] - skin[self._quads[:, 1]]
+        quad_normals = np.cross(first, second)
+        normals = np.stack(
+            [
+                np.bincount(self._quads.ravel(), np.repeat(quad_normals[:, axis], 4), len(skin))
+                for axis in range(3)
+            ],
+            axis=1,
+        )
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        shading = np.log(0.42 + 0.58 * np.maximum(0, normals @ LIGHT))
+        smoothed = self._neighbour_mean @ (self._neighbour_mean @ skin)
+        hollow = ((smoothed - skin) * normals).sum(axis=1)
+        return shading, hollow
+
+    def _build_neighbour_mean(self) -> sparse.spmatrix:
+        quads = self._quads
+        edges = np.concatenate([quads[:, [k, (k + 1) % 4]] for k in range(4)])
+        edges = np.concatenate([edges, edges[:, ::-1]])
+        count = len(self._skin)
+        links = sparse.csr_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+        links.data[:] = 1
+        degree = np.maximum(np.asarray(links.sum(axis=1)).ravel(), 1)
+        return sparse.diags(1 / degree) @ links
+
+    def _build_mask(self) -> np.ndarray:
+        """Where a ratio may act: not on lips, eyes and nostrils, fading at the border of the mesh."""
+        mask = np.ones((self.size, self.size), np.float32)
+        for outline in (mesh.OUTER_LIPS, mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.NOSTRILS):
+            cv2.fillPoly(mask, [np.round(self.chart_px[outline]).astype(np.int32)], 0)
+        mask = cv2.erode(mask, np.ones((3, 3)))
+        inner = cv2.erode(self.covered.astype(np.uint8), np.ones((9, 9))).astype(np.float32)
+        return cv2.GaussianBlur(mask, (0, 0), 1.5) * cv2.GaussianBlur(inner, (0, 0), 4)
+
+    def _stroke(self, points: list[np.ndarray], width: float, depth: float) -> np.ndarray:
+        """A fold along chart points: a dark line with lighter flanks."""
+        fine = np.zeros((self.size * 4, self.size * 4), np.float32)
+        path = np.round(np.array(points) * 4).astype(np.int32)
+        cv2.polylines(fine, [path], False, 1.0, max(1, int(width * 4)), cv2.LINE_AA)
+        line = cv2.resize(fine, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        dark = cv2.GaussianBlur(line, (0, 0), width * 0.8)
+        flank = cv2.GaussianBlur(line, (0, 0), width * 2.2)
+        return -depth * dark + depth * 0.55 * flank
+
+    def _draw_lines(self) -> dict[str, np.ndarray]:
+        at = self.chart_px
+        frown = self._stroke(
+            [
+                (at[55] + at[8]) / 2 + (0, 4),
+                at[168] + (0, -1),
+                (at[285] + at[8]) / 2 + (0, 4),
+            ],
+            1.0,
+            0.15,
+        )
+        half_brow = (at[336][0] - at[107][0]) / 2
+        top, low = at[9], at[8]
+        for side in (-1, 1):
+            path = [
+                np.array([top[0] + side * half_brow * 0.42, top[1] - 3]),
+                np.array([top[0] + side * half_brow * 0.36, (top[1] + low[1]) / 2]),
+                np.array([top[0] + side * half_brow * 0.45, low[1] + 1]),
+            ]
+            frown = frown + self._stroke(path, 1.1, 0.5)
+
+        spans = (
+            (104, 69, 0),
+            (69, 108, 0.3),
+            (108, 151, 0.5),
+            (151, 337, 0.5),
+            (337, 299, 0.7),
+            (299, 333, 1),
+        )
+        across = [at[start] + (at[end] - at[start]) * part for start, end, part in spans]
+        forehead = self._stroke(across, 1.2, 0.24)
+        forehead = forehead + self._stroke([point + (0, -9) for point in across], 1.2, 0.22)
+        forehead = forehead + self._stroke([point + (0, 7) for point in across[1:5]], 1.1, 0.18)
+
+        sneer = np.zeros((self.size, self.size), np.float32)
+        for path in ((129, 203, 206, 216), (358, 423, 426, 436)):
+            sneer = sneer + self._stroke([at[vertex] for vertex in path], 1.5, 0.42)
+        for drop in (-4, 1):
+            bridge = [at[193] + (at[417] - at[193]) * part + (0, drop) for part in (0.12, 0.5, 0.88)]
+            sneer = sneer + self._stroke(bridge, 1.0, 0.2)
+        return {"frown": frown * self._mask, "forehead": forehead * self._mask, "sneer": sneer * self._mask}

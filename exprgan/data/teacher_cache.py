@@ -1,0 +1,179 @@
+"""Renders of the geometry teacher, kept on disk.
+
+A variant is one render of a face: variants 0 to 7 are the eight expressions at strength 1, later ones have an
+expression and a strength that depend on (face, variant). What is stored is a pure function of the set, so a
+cache may be filled ahead of the training, during it, or by several processes at once.
+
+    python -m exprgan.data.teacher_cache --data DIR --cache DIR --variants 16
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.data.geometry_teacher import GeometryTeacher
+from exprgan.data.geometry_teacher.fit import FaceAnalysis
+from exprgan.data.open_faces import OpenFaces, decode_rgb
+from exprgan.expressions import EXPRESSIONS
+
+log = logging.getLogger(__name__)
+
+FLOW_SCALE = 256
+"""Flow is stored as int16 in 1/256 px."""
+WEAKEST = 0.15
+
+
+@dataclass(frozen=True)
+class TeacherRender:
+    """A face with an expression, in the 256-px crop.
+
+    image: uint8 RGB (256, 256, 3). flow_px: float32 (128, 128, 2), backward flow (x, y) in px of the 256-px
+    crop, at half of its resolution. valid: uint8 (128, 128), 255 where the flow is a true correspondence.
+    mouth: uint8 (256, 256), 255 where the mouth's interior was put in. points_xy: float32 (468, 2).
+    """
+
+    image: NDArray[np.uint8]
+    flow_px: NDArray[np.float32]
+    valid: NDArray[np.uint8]
+    mouth: NDArray[np.uint8]
+    points_xy: NDArray[np.float32]
+
+
+def variant_of(face: int, variant: int) -> tuple[str, float]:
+    """Expression and strength of a variant of a face."""
+    if variant < len(EXPRESSIONS):
+        return EXPRESSIONS[variant], 1.0
+    strength = float(np.random.default_rng((face, variant)).uniform(WEAKEST, 0.95))
+    return EXPRESSIONS[(face + 3 * variant) % len(EXPRESSIONS)], strength
+
+
+class TeacherCache:
+    """Renders by (face, variant), made when first asked for.
+
+    Args:
+        faces: The open-faces set.
+        teacher_dir: Folder with geometry_basis.npz and mouth_donors.npz.
+        cache_dir: Where renders are kept; it grows by about 100 kB a render.
+    """
+
+    def __init__(self, faces: OpenFaces, teacher_dir: Path, cache_dir: Path) -> None:
+        self.faces, self.teacher_dir, self.cache_dir = faces, teacher_dir, cache_dir
+        self._teacher: GeometryTeacher | None = None
+        self._analysis: tuple[int, FaceAnalysis] | None = None
+        cache_dir.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def teacher(self) -> GeometryTeacher:
+        """The teacher, loaded when first needed."""
+        if self._teacher is None:
+            self._teacher = GeometryTeacher(
+                self.teacher_dir / "geometry_basis.npz", self.teacher_dir / "mouth_donors.npz"
+            )
+        return self._teacher
+
+    def usable(self) -> list[int]:
+        """Rows that the teacher can handle, in a shuffled order that never changes.
+
+        Judged once, in about two minutes, and kept as usable.json.
+        """
+        path = self.cache_dir / "usable.json"
+        if not path.exists():
+            rows = [
+                face
+                for face in range(len(self.faces.rows))
+                if self.teacher.usable(self._analyse(face, np.zeros((256, 256, 3), np.uint8)))[0]
+            ]
+            _write(path, json.dumps(rows).encode())
+        rows_kept = np.array(json.loads(path.read_text()), np.int64)
+        return [int(row) for row in np.random.default_rng(0).permutation(rows_kept)]
+
+    def get(self, face: int, variant: int) -> TeacherRender:
+        """The render of a variant, from disk or made now."""
+        path = self.cache_dir / f"{face:05d}" / f"{variant:02d}.npz"
+        if not path.exists():
+            self._make(face, variant, path)
+        with np.load(path) as stored:
+            return TeacherRender(
+                image=decode_rgb(stored["image"].tobytes()),
+                flow_px=stored["flow"].astype(np.float32) / FLOW_SCALE,
+                valid=_decode_grey(stored["valid"]),
+                mouth=_decode_grey(stored["mouth"]),
+                points_xy=stored["points"].astype(np.float32),
+            )
+
+    def _analyse(self, face: int, image: NDArray[np.uint8]) -> FaceAnalysis:
+        if self._analysis is None or self._analysis[0] != face:
+            landmarks = self.faces.landmarks_px(face)
+            self._analysis = face, self.teacher.analyse(image, landmarks, self.faces.scores(face))
+        return self._analysis[1]
+
+    def _make(self, face: int, variant: int, path: Path) -> None:
+        expression, strength = variant_of(face, variant)
+        image = self.faces.image(face)
+        result = self.teacher.render(image, self._analyse(face, image), expression, strength, seed=None)
+        valid = cv2.resize(result.valid_mask.astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA)
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            image=_encode(".jpg", cv2.cvtColor(result.image, cv2.COLOR_RGB2BGR)),
+            flow=np.rint(
+                cv2.resize(result.flow_px, (128, 128), interpolation=cv2.INTER_AREA) * FLOW_SCALE
+            ).astype(np.int16),
+            valid=_encode(".png", np.where(valid > 0.99, 255, 0).astype(np.uint8)),
+            mouth=_encode(".png", np.rint(result.mouth_mask * 255).astype(np.uint8)),
+            points=result.points_px[:, :2].astype(np.float16),
+        )
+        path.parent.mkdir(exist_ok=True)
+        _write(path, buffer.getvalue())
+
+
+def _encode(suffix: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+    return cv2.imencode(suffix, image, quality if suffix == ".jpg" else [])[1].ravel()
+
+
+def _decode_grey(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE).astype(np.uint8)
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def main() -> None:
+    """Fill a cache ahead of training."""
+    parser = argparse.ArgumentParser(description="fill a cache of the geometry teacher's renders")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds open-faces/")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder with geometry_basis.npz")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--first", type=int, default=0, help="first variant")
+    parser.add_argument("--variants", type=int, default=12, help="end of the variants")
+    parser.add_argument("--split", default="train", help="train or val")
+    parser.add_argument("--faces", type=int, help="only so many faces")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
+    cv2.setNumThreads(1)
+    cache = TeacherCache(OpenFaces(arguments.data / "open-faces"), arguments.teacher, arguments.cache)
+    of_split = set(cache.faces.indices(arguments.split))
+    faces = [face for face in cache.usable() if face in of_split][: arguments.faces]
+    for count, face in enumerate(faces):
+        for variant in range(arguments.first, arguments.variants):
+            cache.get(face, variant)
+        if count % 100 == 0:
+            log.info("%d faces done", count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Training of the unified generator with paired supervision.
+
+The pairs come from the geometry teacher and from synthetic-faces (`exprgan.data.pairs`); flow, picture, mask
+and mouth interior are each compared with what is known. This is our addition to arXiv 2112.04603, whose
+losses are unpaired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exprgan import losses
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.pairs import PairMix, PairSamples
+from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.data.teacher_cache import TeacherCache
+from exprgan.models import build
+from exprgan.models.unified import PAINT_WINDOW, EditMaps, UnifiedGenerator, apply_maps, shaded_warp
+from exprgan.training.loop import LoopConfig, Trainer
+
+
+@dataclass(frozen=True)
+class UnifiedLossWeights:
+    """Weights of the paired losses; a term's value at the start of training is in brackets."""
+
+    lambda_flow: float = 0.5  # end-point error in px (2)
+    lambda_image: float = 8.0  # absolute difference (0.2)
+    lambda_gradient: float = 8.0  # absolute difference of neighbours' differences (0.15)
+    lambda_mask: float = 1.0  # cross-entropy (0.1)
+    lambda_paint: float = 3.0  # absolute difference of the paint inside the mouth (0.5)
+    lambda_paint_gradient: float = 6.0  # the same of its neighbours' differences (0.1)
+    lambda_shade: float = 0.3  # size and roughness of the shading (0.01)
+
+
+@dataclass(frozen=True)
+class UnifiedConfig:
+    """Everything a training run of the generator depends on, besides the data."""
+
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    loss: UnifiedLossWeights = field(default_factory=UnifiedLossWeights)
+    mix: PairMix = field(default_factory=PairMix)
+    architecture: dict[str, Any] = field(default_factory=dict)
+
+
+class UnifiedTask:
+    """Network, samples and losses for `exprgan.training.loop.Trainer`."""
+
+    def __init__(self, samples: PairSamples, config: UnifiedConfig) -> None:
+        self.samples, self.config = samples, config
+
+    def build(self) -> nn.Module:
+        """A generator with fresh weights."""
+        return build("unified", **self.config.architecture)
+
+    def sample(self, seed: int, number: int) -> dict[str, Any]:
+        """Sample `number` of `PairSamples`."""
+        return self.samples(seed, number)
+
+    def loss(self, model: UnifiedGenerator, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum of the paired losses and its terms."""
+        half, paint, mask = model.edit_window(*network_inputs(batch))
+        with torch.autocast(batch["source"].device.type, enabled=False):
+            return paired_losses(half, paint, mask, batch, self.config.loss)
+
+
+def to_signed(image: Tensor) -> Tensor:
+    """uint8 image to float32 in [-1, 1]."""
+    return image.float() / 127.5 - 1
+
+
+def network_inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Arguments of the generator from a batch of `exprgan.data.pairs.augment`."""
+    image = to_signed(batch["seen"]).contiguous(memory_format=torch.channels_last)
+    return image, batch["regions"].float() / 255, batch["expression"], batch["strength"]
+
+
+def paired_losses(
+    half: Tensor, paint: Tensor, mask: Tensor, batch: dict[str, Tensor], weights: UnifiedLossWeights
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Losses of an edit against what is known of a batch of pairs.
+
+    Pictures are compared at half of the resolution, and at the full one where paint may be. half, paint and
+    mask are what `UnifiedGenerator.edit_window` gives.
+    """
+    source, target = to_signed(batch["source"]), to_signed(batch["target"])
+    importance, mouth = batch["importance"].float() / 255, batch["mouth"].float() / 255
+    known_flow = batch["flow_weight"].amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
+    flow_px, shade = half[:, :2], half[:, 2:]
+
+    # outside the face a rendered pair differs by noise only: let it count little
+    half_importance, half_mouth = losses.downsample(importance, 2), losses.downsample(mouth, 2)
+    half_weight = (0.05 + 0.7 * half_importance) * (half_mouth <= 0)
+    half_fake = shaded_warp(losses.downsample(source, 2), flow_px / 2, shade)
+    half_error = (half_fake - losses.downsample(target, 2)) * half_weight
+
+    top, left, height, width = PAINT_WINDOW
+    box = (..., slice(top, top + height), slice(left, left + width))
+    half_box = (..., slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2))
+    maps = F.interpolate(half[half_box], scale_factor=2.0, mode="bilinear", align_corners=False)
+    under = shaded_warp(source, maps[:, :2], maps[:, 2:], (left, top))
+    box_mouth, box_target = mouth[box], target[box]
+    box_weight = 0.05 + 0.7 * importance[box] + 0.8 * box_mouth
+    box_error = (under + mask * (paint - under) - box_target) * box_weight
+    paint_error = (paint - box_target) * box_mouth
+    mouth_mean = box_mouth.mean().clamp(min=3e-4)
+
+    flow_weight = batch["flow_weight"] * (0.15 + 0.35 * (half_importance > 0.1) + half_importance)
+    terms = {
+        "flow": losses.flow_loss(flow_px, batch["flow_px"], flow_weight),
+        "image": half_error.abs().mean() / half_weight.mean() + box_error.abs().mean() / box_weight.mean(),
+        "gradient": losses.roughness(half_error) / half_weight.mean()
+        + losses.roughness(box_error) / box_weight.mean(),
+        "mask": losses.mask_loss(mask, box_mouth, 0.2 + importance[box]),
+        "paint": paint_error.abs().mean() / mouth_mean,
+        "paint_gradient": losses.roughness(paint_error) / mouth_mean,
+        "shade": ((1.05 - half_importance) * shade.abs()).mean() + losses.roughness(shade),
+        # where no flow is given, the warp is held smooth
+        "smooth": losses.roughness(flow_px * (1 - known_flow)),
+    }
+    total = (
+        weights.lambda_flow * terms["flow"]
+        + weights.lambda_image * terms["image"]
+        + weights.lambda_gradient * terms["gradient"]
+        + weights.lambda_mask * terms["mask"]
+        + weights.lambda_paint * terms["paint"]
+        + weights.lambda_paint_gradient * terms["paint_gradient"]
+        + weights.lambda_shade * terms["shade"]
+        + 0.2 * terms["smooth"]
+    )
+    return total, terms
+
+
+@torch.no_grad()
+def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
+    """Rows of source, result, target, flow length and mask as one uint8 picture (3, H, W)."""
+    model.eval()
+    top, left, height, width = PAINT_WINDOW
+    half, paint, mask = model.edit_window(*network_inputs(batch))
+    maps = F.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
+    margins = (left, maps.shape[-1] - left - width, top, maps.shape[-2] - top - height)
+    paint, mask = F.pad(paint, margins), F.pad(mask, margins)
+    maps = EditMaps(maps[:, :2], maps[:, 2:], paint, mask)
+    source = to_signed(batch["source"])
+    fake = apply_maps(source, maps).clamp(-1, 1)
+    length = (maps.flow_px.norm(dim=1, keepdim=True) / 10).clamp(max=1) * 2 - 1
+    mask = maps.mask * 2 - 1
+    columns = [source, fake, to_signed(batch["target"]), length.expand_as(fake), mask.expand_as(fake)]
+    rows = torch.cat(columns, dim=3)
+    picture = torch.cat(list(rows), dim=1)
+    return ((picture + 1) * 127.5).round().to(torch.uint8)
+
+
+def make_samples(
+    data: Path, teacher: Path, cache: Path, mix: PairMix, *, split: str = "train", limit: int | None = None
+) -> PairSamples:
+    """The paired samples of a data folder that holds open-faces/ and, if possible, synthetic-faces/."""
+    faces = OpenFaces(data / "open-faces")
+    renders = TeacherCache(faces, teacher, cache)
+    of_split = set(faces.indices(split))
+    usable = [face for face in renders.usable() if face in of_split][:limit]
+    synthetic = data / "synthetic-faces"
+    return PairSamples(renders, usable, SyntheticFaces(synthetic) if synthetic.exists() else None, mix)
+
+
+def train(
+    data: Path,
+    output: Path,
+    *,
+    teacher: Path,
+    cache: Path,
+    config: UnifiedConfig = UnifiedConfig(),
+    limit: int | None = None,
+    start: Path | None = None,
+) -> bool:
+    """Train or go on training in the folder `output`; True when the whole duration is done.
+
+    Args:
+        data: Folder that holds open-faces/ and synthetic-faces/.
+        output: Run folder; an unfinished run there is resumed.
+        teacher: Folder with geometry_basis.npz and mouth_donors.npz.
+        cache: Folder for the teacher's renders.
+        config: Durations, losses and the mix of samples.
+        limit: Use only so many faces.
+        start: Weights (safetensors) to start a new run from.
+    """
+    task = UnifiedTask(make_samples(data, teacher, cache, config.mix, limit=limit), config)
+    trainer = Trainer(task, config.loop, output)
+    if start is not None:
+        trainer.load_weights(start)
+    preview = [task.sample(config.loop.seed + 1_000_003, number) for number in range(8)]
+    batch = {name: torch.stack([torch.as_tensor(s[name]) for s in preview]) for name in preview[0]}
+
+    def draw(trainer: Trainer) -> None:
+        from PIL import Image
+
+        on_device = {name: value.to(trainer.device) for name, value in batch.items()}
+        picture = sample_grid(trainer.ema, on_device).permute(1, 2, 0).cpu().numpy()
+        Image.fromarray(picture).save(output / f"samples-{trainer.step:07d}.jpg", quality=90)
+
+    return trainer.run(draw)
+
+
+def config_from(overrides: dict[str, Any]) -> UnifiedConfig:
+    """A configuration with some of the loop's, the losses' or the mix's fields changed.
+
+    Raises:
+        ValueError: A key is none of their fields.
+    """
+    parts: dict[str, Any] = {"loop": LoopConfig(), "loss": UnifiedLossWeights(), "mix": PairMix()}
+    for key, value in overrides.items():
+        owner = next((name for name, part in parts.items() if key in {f.name for f in fields(part)}), None)
+        if owner is None:
+            raise ValueError(f"{key} is not an option of the generator's training.")
+        parts[owner] = type(parts[owner])(**{**asdict(parts[owner]), key: value})
+    return UnifiedConfig(**parts)
