@@ -19,14 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exprgan.errors import UsageError
+from exprgan.errors import ExprganError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,15 +38,15 @@ STAGES = (
     "load weights",
     "read",
     "detect",
-    "landmarks",
+    "face networks",
     "align",
     "segment",
     "generate",
     "blend",
     "write",
 )
-NETWORK_STAGES = ("landmarks", "segment", "generate")
-"""The landmark network belongs to the built-in detector; 'detect' is what that takes without it."""
+NETWORK_STAGES = ("face networks", "segment", "generate")
+"""The face networks belong to the detector; 'detect' is what it takes without them."""
 CROP_PX = 256
 FACE_HEIGHT_SHARE = 0.6
 """Height of the pasted portrait as a share of the scene's."""
@@ -74,6 +75,37 @@ class Stopwatch:
             return self.run(name, lambda: call(*args, **kwargs))
 
         return timed
+
+    @contextmanager
+    def networks(self, name: str) -> Iterator[None]:
+        """Time all networks that run inside the block under a name."""
+        from torch.nn.modules import module
+
+        depth, start = 0, (0.0, 0.0)
+
+        def enter(*_: Any) -> None:
+            nonlocal depth, start
+            if depth == 0:
+                start = time.perf_counter(), time.process_time()
+            depth += 1
+
+        def leave(*_: Any) -> None:
+            nonlocal depth
+            depth -= 1
+            if depth == 0:
+                before = self.times.get(name, (0.0, 0.0))
+                wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+                self.times[name] = (before[0] + wall, before[1] + cpu)
+
+        hooks = [
+            module.register_module_forward_pre_hook(enter),
+            module.register_module_forward_hook(leave),
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def split(self, whole: str, *parts: str, rest: str) -> None:
         """Replace a whole by what is left of it without the parts timed inside it."""
@@ -123,9 +155,13 @@ def time_edit(photo: Path, weights: str | None) -> dict[str, Any]:
     from exprgan.editor import Editor
 
     editor = watch.run("load weights", lambda: Editor.from_pretrained(weights, device="cpu"))
-    landmarker = editor.detector.landmarker
-    landmarker.net.forward = watch.part("landmarks", landmarker.net.forward)
-    editor.detector.detect = watch.part("find faces", editor.detector.detect)
+    find_faces = editor.detector.detect
+
+    def detect(image: NDArray[np.uint8]) -> Any:
+        with watch.networks("face networks"):
+            return watch.run("find faces", lambda: find_faces(image))
+
+    editor.detector.detect = detect
     editor.segmenter.forward = watch.part("segment", editor.segmenter.forward)
     editor.generator.forward = watch.part("generate", editor.generator.forward)
     from exprgan import image_io
@@ -133,7 +169,7 @@ def time_edit(photo: Path, weights: str | None) -> dict[str, Any]:
     source = watch.run("read", lambda: image_io.read(photo))
     prepared = watch.run("prepare", lambda: editor.prepare(source))
     watch.split("prepare", "find faces", "segment", rest="align")
-    watch.split("find faces", "landmarks", rest="detect")
+    watch.split("find faces", "face networks", rest="detect")
     result = watch.run("edit", lambda: editor.edit(prepared, to="happy"))
     watch.split("edit", "generate", rest="blend")
     with tempfile.TemporaryDirectory() as folder:
@@ -342,4 +378,7 @@ def _saved_scene(portrait: Path, size: str, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ExprganError as error:
+        sys.exit(str(error))
