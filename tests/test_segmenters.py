@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from exprgan.evaluation.segmentation import IouCounter
+from exprgan.data.segmentation import SyntheticFaces
+from exprgan.errors import UsageError
+from exprgan.evaluation.segmentation import (
+    ARGUMENTS,
+    IouCounter,
+    SegmentationScores,
+    load_run,
+    save_run,
+    scores_record,
+)
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES, BiSeNet, UNet, region_masks
 from exprgan.segmentation_view import PALETTE, overlay, segment_crop
-from exprgan.training.segmenter import PixelLoss
+from exprgan.training.segmenter import PixelLoss, SegmenterConfig, SegmenterTask
+from exprgan.weights import find_weights_dir, load_model, read_manifest
+
+DATA = Path(os.environ.get("EXPRGAN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 TINY = {"unet": {"width": 4}, "bisenet": {"width": 4, "context_channels": 8}}
 ARCHITECTURES = sorted(TINY)
@@ -76,8 +92,9 @@ def test_normalisation_is_inside_and_not_in_the_weights(architecture: str) -> No
 def test_auxiliary_heads_have_the_grids_of_their_features() -> None:
     network = tiny("bisenet").train()
     assert isinstance(network, BiSeNet)
-    _, auxiliary = network.forward_with_auxiliary(images(2, 64))
-    assert [tuple(logits.shape) for logits in auxiliary] == [(2, 19, 16, 16), (2, 19, 8, 8)]
+    logits, auxiliary = network.forward_with_auxiliary(images(2, 64))
+    grids = [tuple(output.shape) for output in (logits, *auxiliary)]
+    assert grids == [(2, 19, 16, 16), (2, 19, 16, 16), (2, 19, 8, 8)]
 
 
 def test_shipped_sizes_are_small() -> None:
@@ -203,3 +220,61 @@ def test_segment_crop_gives_classes_of_pixels() -> None:
     assert labels.shape == (64, 64)
     assert labels.dtype == np.uint8
     assert labels.max() < 19
+
+
+def test_a_saved_run_is_read_back_with_its_scores(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    segmenter = build("unet", **ARGUMENTS["unet"]).eval()
+    run = tmp_path / "run"
+    run.mkdir()
+    save_file(segmenter.state_dict(), run / "ema.safetensors")
+    record = scores_record(SegmentationScores({"nose": 0.5}, {"eyes": 0.1, "nose": 0.5, "mouth": 0.2}))
+    save_run(load_run(run, "unet"), "unet", {"synthetic_test": record}, tmp_path / "weights", {"seed": 0})
+    x = images(1, 64)
+    stored = load_model("unet", tmp_path / "weights")
+    torch.testing.assert_close(stored(x), segmenter(x), atol=0.05, rtol=0.02)
+    assert "| 0.500 | 0.500 | 0.100 | 0.500 | 0.200 |" in (tmp_path / "weights" / "unet.md").read_text()
+    assert read_manifest(tmp_path / "weights")["unet"].metrics["synthetic_test_edited_iou"] == 0.5
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_shipped_weights_find_the_regions_of_a_render(name: str) -> None:
+    folder = find_weights_dir()
+    if name not in read_manifest(folder):
+        pytest.skip(f"{name} is not among the bundled weights")
+    if not (DATA / "synthetic-faces" / "set.csv").exists():
+        pytest.skip("synthetic-faces is not there; set EXPRGAN_DATA to the folder that holds it")
+    segmenter, data, counter = (
+        load_model(name),
+        SyntheticFaces(DATA / "synthetic-faces", "test"),
+        IouCounter(),
+    )
+    for index in range(0, len(data), 40):
+        image, labels = data.frame(index)
+        counter.add(labels, segment_crop(segmenter, image))
+    for region, score in counter.scores().region_iou.items():
+        assert score > 0.5, (region, score)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_training_task_gives_a_loss_that_reaches_every_parameter(architecture: str) -> None:
+    if not (DATA / "synthetic-faces" / "set.csv").exists():
+        pytest.skip("synthetic-faces is not there; set EXPRGAN_DATA to the folder that holds it")
+    config = SegmenterConfig(architecture=architecture, photo_share=0.0, crop_px=96, crop_kimg=1.0)
+    task = SegmenterTask(config, DATA)
+    samples = [task.sample(0, number) for number in range(2)]
+    assert samples[0]["image"].shape == (96, 96, 3)
+    assert task.sample(0, 1000)["labels"].shape == (256, 256)
+    network = tiny(architecture).train()
+    batch = {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+    loss, terms = task.loss(network, batch)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert "loss_seg" in terms
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+
+
+def test_an_unknown_segmenter_is_named() -> None:
+    with pytest.raises(UsageError, match="deeplab"):
+        SegmenterConfig(architecture="deeplab")

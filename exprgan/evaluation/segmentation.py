@@ -105,7 +105,7 @@ def evaluate_photos(segmenter: nn.Module, data: OpenFaces) -> SegmentationScores
 HEADLINES = ("mean_iou", "edited_iou")
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "unet": {"width": 16, "patch": 2},
-    "bisenet": {"width": 24, "context_channels": 48},
+    "bisenet": {"width": 16, "context_channels": 48},
 }
 """Constructor arguments of the shipped networks."""
 DATA_SOURCES = (

@@ -190,7 +190,7 @@ class BiSeNet(nn.Module):
         self,
         *,
         num_classes: int = 19,
-        width: int = 24,
+        width: int = 16,
         context_channels: int = 48,
         stem_pool: bool = False,
     ) -> None:
@@ -246,10 +246,10 @@ class BiSeNet(nn.Module):
         return _enlarge(self.head(self._features(x)[0]), x)
 
     def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """As `forward`, and the auxiliary heads' logits on their own coarser grids, for training only."""
+        """Logits of the main and of the auxiliary heads on their own coarser grids, for training only."""
         fused, context3, context4 = self._features(x)
         auxiliary = [head(c) for head, c in zip(self.aux_heads, (context3, context4), strict=True)]
-        return _enlarge(self.head(fused), x), auxiliary
+        return self.head(fused), auxiliary
 
 
 def _enlarge(logits: Tensor, like: Tensor) -> Tensor:

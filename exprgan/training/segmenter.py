@@ -130,7 +130,7 @@ class SegmenterTask:
         if not isinstance(model, BiSeNet):
             raise UsageError(f"No segmenter: {type(model).__name__}.")
         logits, auxiliary = model.forward_with_auxiliary(image)
-        loss_seg = pixel_loss(logits[..., ::2, ::2], labels[:, ::2, ::2])
+        loss_seg = pixel_loss(*_at_half_size(logits, labels))
         loss_aux = torch.stack([pixel_loss(aux, _middle(labels, aux)) for aux in auxiliary]).sum()
         return loss_seg + self.config.lambda_aux * loss_aux, {"loss_seg": loss_seg, "loss_aux": loss_aux}
 
@@ -140,6 +140,14 @@ def _one_pixel_a_cell(cells: Tensor, labels: Tensor, patch: int) -> tuple[Tensor
     row, column = torch.randint(patch, (2,)).tolist()
     logits = cells.unflatten(1, (-1, patch**2))[:, :, row * patch + column]
     return logits, labels[:, row::patch, column::patch]
+
+
+def _at_half_size(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits enlarged to half the labels' size, and every second label from a random start."""
+    row, column = torch.randint(2, (2,)).tolist()
+    size_hw = (labels.shape[1] // 2, labels.shape[2] // 2)
+    enlarged = F.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
+    return enlarged, labels[:, row::2, column::2]
 
 
 def _middle(labels: Tensor, logits: Tensor) -> Tensor:
