@@ -160,13 +160,13 @@ def encode(
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all.
+    """Write a file that appears whole or not at all; a link is followed.
 
     Raises:
         UsageError: The folder is missing or may not be written to, or the name is impossible.
         ExprganError: Writing failed on the way.
     """
-    temporary = None
+    temporary, path = None, Path(os.path.realpath(path))
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".exprgan-", suffix=".part")
         with os.fdopen(handle, "wb") as file:

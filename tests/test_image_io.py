@@ -607,6 +607,13 @@ def test_written_file_has_ordinary_permissions_and_replaces_the_old_one(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
 
 
+def test_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(b"old")
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    image_io.write_atomic(tmp_path / "link.png", b"new")
+    assert (tmp_path / "link.png").is_symlink() and (tmp_path / "real.png").read_bytes() == b"new"
+
+
 def test_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
