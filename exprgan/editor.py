@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from exprgan.photo import Photo
 from exprgan.weights import find_weights_dir, load_config, load_model, read_manifest
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
+_GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
 _WINDOW_MARGIN_PX = 2  # photo pixels around a crop that belong to the part handed to the blend
 
 
@@ -81,6 +82,7 @@ class _PreparedFace:
     matrix: NDArray[np.float64]  # (2, 3) photo to crop
     crop: Tensor  # float32 (1, 3, 256, 256) sRGB in [-1, 1]
     regions: Tensor  # float32 (1, 3, 256, 256) in [0, 1]
+    is_grey: bool  # the crop has no colour, so the edit must bring none
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,9 @@ class Editor:
         matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
         crop = colour.to_srgb(warp_crop(pixels, matrix, CROP_PX), profile)
         tensor = to_tensor(crop, self.device)
-        return _PreparedFace(outcome.index, matrix, tensor, region_masks(self.segmenter(tensor)))
+        regions = region_masks(self.segmenter(tensor))
+        is_grey = int(np.ptp(crop, axis=2).max()) <= _GREY_SPREAD
+        return _PreparedFace(outcome.index, matrix, tensor, regions, is_grey)
 
     @torch.inference_mode()
     def _propose(self, prepared: _PreparedFace, expression: str, strength: float) -> Edit:
@@ -236,7 +240,8 @@ class Editor:
                 f"The generator's edit to {expression} has values that are no number; "
                 "check the weights with `exprgan weights verify`."
             )
-        return Edit.from_maps(maps, 0)
+        edit = Edit.from_maps(maps, 0)
+        return _without_colour(edit) if prepared.is_grey else edit
 
 
 def open_detector(
@@ -304,6 +309,13 @@ def _outcomes(faces: Sequence[Face], chosen: Sequence[int]) -> tuple[FaceOutcome
         edited = index in chosen and not reason
         outcomes.append(FaceOutcome(index, face, edited, reason or ("" if edited else "not chosen")))
     return tuple(outcomes)
+
+
+def _without_colour(edit: Edit) -> Edit:
+    """The edit with the same shading and paint on all channels."""
+    shade = np.broadcast_to(edit.shade.mean(axis=2, keepdims=True), edit.shade.shape)
+    paint = np.broadcast_to(edit.paint.mean(axis=2, keepdims=True), edit.paint.shape)
+    return replace(edit, shade=np.ascontiguousarray(shade), paint=np.ascontiguousarray(paint))
 
 
 def _apply(pixels: NDArray[Any], edit: Edit, matrix: NDArray[np.float64], profile: bytes | None) -> None:

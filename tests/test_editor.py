@@ -64,7 +64,8 @@ class MadeGenerator(torch.nn.Module):
         bump = bump * (bump > 0.02) * strength[:, None, None, None]
         direction = expression.float()[:, None, None, None] - 3.5
         flow = torch.cat([bump * 8, bump * direction], dim=1)
-        return EditMaps(flow, 0.3 * bump.expand(-1, 3, -1, -1), torch.zeros_like(image), 0.5 * bump)
+        red = torch.tensor([0.8, -0.5, -0.5])[None, :, None, None].expand_as(image)
+        return EditMaps(flow, 0.3 * bump * (1 + 0.2 * red), red, 0.5 * bump)
 
 
 def made_editor(*faces: Face, generator: torch.nn.Module | None = None) -> Editor:
@@ -116,6 +117,14 @@ def test_16_bits_get_the_same_edit_as_8(image: NDArray[np.uint8]) -> None:
     deep = editor.edit(image.astype(np.uint16) * 257, "sad").image
     assert np.abs(deep / 257 - shallow).max() <= 1.01
     assert len(np.unique(deep % 257)) > 100  # the edit itself has more than 8 bits
+
+
+def test_a_photo_without_colour_gets_none(image: NDArray[np.uint8]) -> None:
+    grey = np.repeat(image[..., :1], 3, axis=2)
+    result = made_editor(made_face(LEFT)).edit(grey, "happy").image
+    assert changed(grey, result).any()
+    assert not np.ptp(result, axis=2).any()
+    assert np.ptp(made_editor(made_face(LEFT)).edit(image, "happy").image, axis=2).any()
 
 
 def test_path_bytes_picture_and_array_are_the_same_photo(image: NDArray[np.uint8], tmp_path: Path) -> None:
