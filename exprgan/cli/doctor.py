@@ -101,6 +101,6 @@ def _weights(folder: object) -> str:
     from exprgan.weights import find_weights_dir, read_manifest, verify_weights
 
     found = find_weights_dir(folder)  # type: ignore[arg-type]
-    for name in read_manifest(found):
+    for name in {*read_manifest(found), "landmarks", "unified"}:
         verify_weights(name, found)
     return f"{', '.join(sorted(read_manifest(found)))} in {found}, all as recorded"
