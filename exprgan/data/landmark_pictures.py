@@ -220,10 +220,10 @@ def _negative(
 ) -> NDArray[np.uint8]:
     """A crop that shows no face, or one far off the middle or of quite the wrong size."""
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.1:
         return texture(rng, size)
     x, y, side, roll = face_square(picture.landmarks_xy)
-    if kind < 0.27:
+    if kind < 0.2:
         # the pieces of a face in the wrong order
         whole = cv2.warpAffine(
             picture.image, square_matrix((x, y, side * rng.uniform(0.6, 1.2), roll), size), (size, size)
@@ -241,7 +241,7 @@ def _negative(
         angle = rng.uniform(0, 2 * np.pi)
         away = rng.uniform(0.55, 1.0) * side
         near = np.array([x, y]) + away * np.array([np.cos(angle), np.sin(angle)])
-        scale = rng.uniform(0.3, 1.0)
+        scale = np.exp(rng.uniform(np.log(0.08), 0))
     elif kind < 0.9:
         # a part of the face, much too close
         near = np.array([x, y]) + rng.uniform(-0.35, 0.35, 2) * side

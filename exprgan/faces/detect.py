@@ -13,14 +13,8 @@ from exprgan.errors import UsageError
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker, Looks
 from exprgan.faces.mesh import face_square, five_points, roll_degrees
-from exprgan.faces.proposals import (
-    COARSE_PASSES,
-    FINE_PASSES,
-    grid_squares,
-    merge,
-    propose,
-    whole_picture_squares,
-)
+from exprgan.faces.proposals import COARSE_PASSES, grid_squares, merge, propose, whole_picture_squares
+from exprgan.faces.proposer import Proposer, distinct_squares
 
 DETECTORS = ("builtin", "retinaface")
 
@@ -36,46 +30,55 @@ class FaceDetector(Protocol):
 class DetectorConfig:
     """Thresholds of the built-in detector."""
 
-    first_score: float = 0.15  # below it at the first look a proposal is dropped
+    first_score: float = 0.15  # below it at a look but the last a proposal is dropped
     min_score: float = 0.6  # below it at the last look it is no face
     num_looks: int = 3  # passes of the landmark network
+    max_proposals: int = 40  # looked at in one photo
     min_face_px: float = 20.0  # smaller faces are not reported
-    large_share: float = 0.3  # a face of this share of the shorter side makes the fine search superfluous
     same_face_share: float = 0.45  # faces closer than this share of the larger one's square are one face
 
 
 class BuiltinDetector:
-    """OpenCV's cascades propose, the landmark network disposes.
+    """A proposer says where faces may be, the landmark network places and judges them.
+
+    Where that finds none, OpenCV's cascades and a grid of squares are tried.
 
     Args:
+        proposer: Proposes places.
         landmarker: The landmark network.
         config: Thresholds.
     """
 
-    def __init__(self, landmarker: Landmarker, config: DetectorConfig | None = None) -> None:
-        self.landmarker, self.config = landmarker, config or DetectorConfig()
+    def __init__(
+        self, proposer: Proposer, landmarker: Landmarker, config: DetectorConfig | None = None
+    ) -> None:
+        self.proposer, self.landmarker, self.config = proposer, landmarker, config or DetectorConfig()
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """The faces of a photo, uint8 RGB (H, W, 3), the largest first."""
         height, width = image.shape[:2]
-        whole = whole_picture_squares(width, height)
-        faces = self._judge(image, np.concatenate([propose(image, COARSE_PASSES), whole]))
-        if max((face.size_px for face in faces), default=0.0) < self.config.large_share * min(height, width):
-            faces = _distinct(faces + self._judge(image, propose(image, FINE_PASSES)), self.config)
+        faces = self._judge(
+            image, np.concatenate([self.proposer.propose(image)[:, :4], whole_picture_squares(width, height)])
+        )
         if not faces:
-            faces = self._judge(image, grid_squares(width, height))
-        return faces
+            faces = self._judge(image, merge(propose(image, COARSE_PASSES)))
+        return faces or self._judge(image, grid_squares(width, height))
 
     def _judge(self, image: NDArray[np.uint8], squares: NDArray[np.float64]) -> list[Face]:
-        """The faces among the proposals."""
+        """The faces among the proposals (N, 4), which are sorted, the likeliest first."""
         config = self.config
-        looks = self.landmarker.look(image, merge(squares))
+        squares = distinct_squares(squares, limit=config.max_proposals)
+        looks = self.landmarker.look(image, squares)
         looks = looks[looks.scores >= config.first_score]
+        looks = looks[np.argsort(-looks.scores)]
         again = np.array([face_square(points) for points in looks.landmarks_xy]).reshape(-1, 4)
         looks = self.landmarker.refine(
-            image, merge(again), num_looks=config.num_looks - 1, min_score=config.first_score
+            image,
+            distinct_squares(again, limit=config.max_proposals),
+            num_looks=config.num_looks - 1,
+            min_score=config.first_score,
         )
-        return _distinct(faces_of(looks[looks.scores >= config.min_score]), config)
+        return distinct_faces(faces_of(looks[looks.scores >= config.min_score]), config)
 
 
 def faces_of(looks: Looks) -> list[Face]:
@@ -95,7 +98,7 @@ def faces_of(looks: Looks) -> list[Face]:
     return faces
 
 
-def _distinct(faces: list[Face], config: DetectorConfig) -> list[Face]:
+def distinct_faces(faces: list[Face], config: DetectorConfig) -> list[Face]:
     """The faces, the largest first, without small ones and without all but the surest of each place."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
@@ -115,7 +118,7 @@ def load_detector(
     """A detector by name.
 
     Args:
-        name: "builtin" (cascades and our landmark network, works offline) or "retinaface" (facexlib's
+        name: "builtin" (our own networks, works offline) or "retinaface" (facexlib's
             network before our landmark network; its weights must be on disk or downloadable).
         device: Where the networks run.
         weights_dir: Folder of exprgan's weights; None finds it as `weights.find_weights_dir` does. The
@@ -131,7 +134,7 @@ def load_detector(
         raise UsageError(f"There is no detector {name!r}; choose from {', '.join(DETECTORS)}.")
     landmarker = Landmarker(load_model("landmarks", weights_dir, device), device)
     if name == "builtin":
-        return BuiltinDetector(landmarker)
+        return BuiltinDetector(Proposer(load_model("face_proposer", weights_dir, device), device), landmarker)
     from exprgan.faces.retinaface import RetinaFaceDetector, load_network
 
     return RetinaFaceDetector(load_network(weights_dir, device), landmarker, device)

@@ -41,13 +41,6 @@ COARSE_PASSES = (
 )
 """Faces of at least about a tenth of the photo."""
 
-FINE_PASSES = (
-    CascadePass(FRONTAL, 900, 30, 90),
-    CascadePass(FRONTAL, 900, 30, 90, turn_degrees=28),
-    CascadePass(FRONTAL, 900, 30, 90, turn_degrees=-28),
-)
-"""Smaller faces."""
-
 # centre and side of the landmark network's square, in shares of a cascade's box: means over 48 portraits
 _FRONTAL_TO_SQUARE = (0.0, 0.065, 1.24)
 _PROFILE_TO_SQUARE = (-0.1, 0.09, 1.24)

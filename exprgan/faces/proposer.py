@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
-
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -53,6 +51,8 @@ class Proposer:
 
     def _propose_in_copy(self, small: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
         import torch
+
+        from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
 
         border = round(PAD_SHARE * max(small.shape[:2])) if max(small.shape[:2]) < 400 else 16
         right, bottom = (border + -(n + 2 * border) % MULTIPLE_PX for n in small.shape[1::-1])

@@ -11,6 +11,7 @@ from exprgan.errors import UsageError
 
 BUILDERS = {
     "landmark_net": "landmark_net:LandmarkNet",
+    "face_proposer": "face_proposer:FaceProposer",
     "unet": "segmenters:UNet",
     "bisenet": "segmenters:BiSeNet",
     "unified": "unified:UnifiedGenerator",
