@@ -56,7 +56,7 @@ class Task(Protocol):
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Sample `number` of the endless stream of a seed: arrays or tensors by name."""
 
-    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss to minimise of a batch on the model's device, and its terms for the log."""
 
 
@@ -93,8 +93,8 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = torch.device(config.device)
-        self.model = task.build().to(self.device, memory_format=torch.channels_last)
-        self.ema = task.build().to(self.device, memory_format=torch.channels_last)
+        self.model = task.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = task.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema.load_state_dict(self.model.state_dict())
         self.ema.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -239,6 +239,7 @@ class Trainer:
             pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if config.workers else None,
             multiprocessing_context="fork" if config.workers else None,
+            generator=torch.Generator(),  # a loader draws numbers: not from the generator that dropout uses
         )
         return iter(loader)
 

@@ -1,0 +1,100 @@
+"""The way of an edit from the crop back to the photo."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from exprgan.blend import CROP_SIZE, Edit, apply_edit, weight_in_photo
+from exprgan.models.unified import WINDOW, EditMaps
+
+MATRIX = np.array([[0.6, 0.05, -40.0], [-0.05, 0.6, -25.0]])
+
+
+def make_edit(shift_px: tuple[float, float] = (0, 0), shade: float = 0.0, mask: float = 0.0) -> Edit:
+    """An edit that is the same all over the window."""
+    top, left, height, width = WINDOW
+    inside = torch.zeros(1, 1, CROP_SIZE, CROP_SIZE)
+    inside[..., top : top + height, left : left + width] = 1
+    flow = inside * torch.tensor(shift_px, dtype=torch.float32)[None, :, None, None]
+    paint = torch.ones(1, 3, CROP_SIZE, CROP_SIZE) * 0.5
+    return Edit.from_maps(EditMaps(flow, inside * shade * torch.ones(1, 3, 1, 1), paint, inside * mask))
+
+
+@pytest.fixture(params=[np.uint8, np.uint16])
+def photo(request: pytest.FixtureRequest) -> np.ndarray:
+    """Smooth noise, so that a small shift can be told."""
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(rng.random((480, 520, 3)).astype(np.float32), (0, 0), 4)
+    noise = (noise - noise.min()) / (noise.max() - noise.min())
+    return (noise * np.iinfo(request.param).max).astype(request.param)
+
+
+def test_pixels_without_weight_keep_their_value(photo: np.ndarray) -> None:
+    edit = make_edit((3, -2), shade=0.2, mask=0.5)
+    result = apply_edit(photo, edit, MATRIX)
+    weight = weight_in_photo(edit, MATRIX, photo.shape[:2])
+    assert result.dtype == photo.dtype
+    np.testing.assert_array_equal(result[weight == 0], photo[weight == 0])
+    assert (result[weight > 0.99] != photo[weight > 0.99]).mean() > 0.9
+
+
+def test_weight_is_zero_at_the_border_of_the_crop() -> None:
+    edit = make_edit((3, -2), shade=0.2, mask=0.5)
+    border = np.ones((CROP_SIZE, CROP_SIZE), bool)
+    top, left, height, width = WINDOW
+    border[top + 1 : top + height - 1, left + 1 : left + width - 1] = False
+    assert edit.weight[border].max() == 0
+    assert edit.weight[160, 128] == pytest.approx(1)
+
+
+def test_empty_edit_changes_nothing(photo: np.ndarray) -> None:
+    result = apply_edit(photo, make_edit(), MATRIX)
+    np.testing.assert_array_equal(result, photo)
+    assert result is not photo
+
+
+def test_shift_in_the_crop_is_the_same_shift_in_the_photo(photo: np.ndarray) -> None:
+    shift = np.array([4.0, -3.0])
+    result = apply_edit(photo, make_edit((4.0, -3.0)), MATRIX)
+    in_photo = np.linalg.inv(MATRIX[:, :2]) @ shift
+    y, x = 260, 290  # under the middle of the window
+    moved = cv2.getRectSubPix(photo.astype(np.float32), (9, 9), (x + in_photo[0], y + in_photo[1]))
+    got = result[y - 4 : y + 5, x - 4 : x + 5].astype(np.float32)
+    assert np.abs(got - moved).max() < 0.01 * np.iinfo(photo.dtype).max
+
+
+def test_shade_multiplies_the_photos_values(photo: np.ndarray) -> None:
+    result = apply_edit(photo, make_edit(shade=-0.5), MATRIX)
+    ratio = result[250:270, 280:300].astype(float).sum() / photo[250:270, 280:300].sum()
+    assert ratio == pytest.approx(np.exp(-0.5), rel=0.01)
+
+
+def test_full_mask_shows_the_paint(photo: np.ndarray) -> None:
+    result = apply_edit(photo, make_edit(mask=1.0), MATRIX)
+    paint = 0.75 * np.iinfo(photo.dtype).max  # 0.5 in [-1, 1]
+    np.testing.assert_allclose(result[250:270, 280:300], paint, rtol=0.01)
+
+
+@pytest.mark.parametrize("offset", [(-400.0, -400.0), (250.0, 100.0), (5000.0, 0.0)])
+def test_faces_beyond_the_photo_are_cut_off(photo: np.ndarray, offset: tuple[float, float]) -> None:
+    matrix = MATRIX.copy()
+    matrix[:, 2] += offset
+    edit = make_edit((3, 3))
+    result = apply_edit(photo, edit, matrix)
+    weight = weight_in_photo(edit, matrix, photo.shape[:2])
+    np.testing.assert_array_equal(result[weight == 0], photo[weight == 0])
+
+
+@pytest.mark.parametrize("scale", [0.08, 6.0])
+def test_large_and_small_faces_are_edited_in_their_place(scale: float) -> None:
+    size = int(CROP_SIZE / scale) + 20
+    photo = np.full((size, size, 3), 100, np.uint8)
+    matrix = np.array([[scale, 0, -10 * scale], [0, scale, -10 * scale]])
+    result = apply_edit(photo, make_edit(shade=0.4), matrix)
+    top, left, height, width = WINDOW
+    middle = (np.array([top + height / 2, left + width / 2]) / scale + 10).astype(int)
+    assert result[middle[0], middle[1], 0] == round(100 * np.exp(0.4))
+    assert (result[: int(top / scale) + 8] == 100).all()
