@@ -56,7 +56,8 @@ class Edit:
         )
         taper = _taper()
         flow, shade, mask = flow * taper[..., None], shade * taper[..., None], mask[..., 0] * taper
-        return cls(flow, shade, (paint + 1) / 2, mask, _weight(flow, shade, mask) * (taper > 0))
+        weight = _weight(flow, shade, mask) * (taper > 0).astype(np.float32)
+        return cls(flow, shade, (paint + 1) * np.float32(0.5), mask, weight)
 
 
 def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:

@@ -192,7 +192,9 @@ class PairSamples:
             flow, mouth = np.zeros_like(after.flow_px), np.zeros_like(after.mouth)
             weight[:] = 1
         else:
-            half_flow, trusted = compose_flows(before.flow_px / 2, after.flow_px / 2)
+            half_flow, trusted = compose_flows(
+                before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
+            )
             flow, mouth = half_flow * 2, after.mouth
             weight *= trusted & self._still_there(before, half_flow)
         return Pair(
@@ -339,7 +341,7 @@ def spoil(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR).astype(np.uint8)
+        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), np.uint8)
     return image
 
 

@@ -50,7 +50,7 @@ class SyntheticFaces:
     def mask(self, index: int) -> NDArray[np.uint8]:
         """uint8 (256, 256), classes in CelebAMask-HQ's official order."""
         encoded = np.frombuffer((self.folder / self.rows[index]["mask"]).read_bytes(), np.uint8)
-        return cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED).astype(np.uint8)
+        return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint8)
 
     def intensity(self, index: int) -> float:
         """How strong the frame's expression is, 0 to 1."""

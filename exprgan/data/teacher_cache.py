@@ -143,7 +143,7 @@ def _encode(suffix: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _decode_grey(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE).astype(np.uint8)
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def _write(path: Path, data: bytes) -> None:

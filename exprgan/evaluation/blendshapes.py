@@ -43,8 +43,8 @@ def column(scores: dict[str, float], parts: tuple[str, ...]) -> float:
 
 def score_folder(folder: Path, model: Path) -> dict[str, dict[str, dict[str, float]]]:
     """Scores by person, by expression ('input' for the unedited face) and by name."""
-    import mediapipe as mp  # type: ignore[import-not-found]
-    from mediapipe.tasks.python import BaseOptions, vision  # type: ignore[import-not-found]
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True

@@ -150,7 +150,7 @@ class Branch(nn.Module):
         self.decode = nn.ModuleList([ConditionedBlock(w, condition_width) for w in widths[:-1]])
         self.head = nn.Conv2d(widths[0], out_channels, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Output (N, out_channels, H/4, W/4) of an input (N, in_channels, H/4, W/4)."""

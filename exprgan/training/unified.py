@@ -142,10 +142,10 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
     model.eval()
     top, left, height, width = PAINT_WINDOW
     half, paint, mask = model.edit_window(*network_inputs(batch))
-    maps = F.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
-    margins = (left, maps.shape[-1] - left - width, top, maps.shape[-2] - top - height)
+    full = F.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
+    margins = (left, full.shape[-1] - left - width, top, full.shape[-2] - top - height)
     paint, mask = F.pad(paint, margins), F.pad(mask, margins)
-    maps = EditMaps(maps[:, :2], maps[:, 2:], paint, mask)
+    maps = EditMaps(full[:, :2], full[:, 2:], paint, mask)
     source = to_signed(batch["source"])
     fake = apply_maps(source, maps).clamp(-1, 1)
     length = (maps.flow_px.norm(dim=1, keepdim=True) / 10).clamp(max=1) * 2 - 1

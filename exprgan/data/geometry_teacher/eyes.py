@@ -36,7 +36,7 @@ def _move_one_eye(
 ) -> None:
     upper, lower, iris = eye
     outline = upper + lower[::-1][1:-1]
-    mask = mesh.polygon_mask(*source_map.shape[:2], target_px[outline, :2])
+    mask = mesh.polygon_mask(source_map.shape[0], source_map.shape[1], target_px[outline, :2])
     rows, columns = np.where(mask > 0.02)
     if not len(rows):
         return

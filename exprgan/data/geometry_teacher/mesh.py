@@ -47,7 +47,7 @@ NOSTRILS = [98, 97, 2, 326, 327, 294, 278, 344, 440, 275, 4, 45, 220, 115, 48, 6
 
 def triangles_within(triangles: np.ndarray, vertices: list[int]) -> np.ndarray:
     """Boolean (T,): which of the triangles (T, 3) use only the given vertices."""
-    return np.isin(triangles, vertices).all(axis=1)
+    return np.asarray(np.isin(triangles, vertices).all(axis=1))
 
 
 def polygon_mask(height: int, width: int, points: np.ndarray, supersample: int = 4) -> np.ndarray:

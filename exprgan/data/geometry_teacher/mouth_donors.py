@@ -168,7 +168,9 @@ def _sample(donor: Donor, fit: np.ndarray, rows: np.ndarray, columns: np.ndarray
 def is_good_donor(image: np.ndarray, landmarks_px: np.ndarray) -> bool:
     """Whether the mouth interior is large, sharp, of natural colour and shows teeth or a dark cavity."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(float)
-    inside = mesh.polygon_mask(*image.shape[:2], landmarks_px[mesh.INNER_MOUTH_OUTLINE, :2]) > 0.9
+    inside = (
+        mesh.polygon_mask(image.shape[0], image.shape[1], landmarks_px[mesh.INNER_MOUTH_OUTLINE, :2]) > 0.9
+    )
     if inside.sum() < 60:
         return False
     lightness = lab[..., 0][inside]
@@ -181,8 +183,10 @@ def is_good_donor(image: np.ndarray, landmarks_px: np.ndarray) -> bool:
         teeth = lightness > 0.72 * np.percentile(lightness, 97)
         if not -1 <= np.median(yellow[teeth]) <= 17 or np.median(red[teeth]) > 16:
             return False
-    lips = mesh.polygon_mask(*image.shape[:2], landmarks_px[mesh.OUTER_LIPS, :2]) > 0.9
-    lips &= mesh.polygon_mask(*image.shape[:2], landmarks_px[mesh.INNER_MOUTH_OUTLINE, :2]) < 0.01
+    lips = mesh.polygon_mask(image.shape[0], image.shape[1], landmarks_px[mesh.OUTER_LIPS, :2]) > 0.9
+    lips &= (
+        mesh.polygon_mask(image.shape[0], image.shape[1], landmarks_px[mesh.INNER_MOUTH_OUTLINE, :2]) < 0.01
+    )
     lip_lightness = np.median(lab[..., 0][lips])
     lip_red = np.median(lab[..., 1][lips]) - 128
     teeth_share = ((lightness > 1.08 * lip_lightness) & (red < lip_red - 4)).mean()
@@ -212,7 +216,7 @@ def build(faces: Path, basis_path: Path, out: Path, rejected: set[str]) -> int:
         shape = pose.to_canonical(points[:468])
         if lip_gap(shape).mean() < 0.28:
             continue
-        image = cv2.imread(str(faces / "faces" / row["file"]))[..., ::-1].copy()
+        image = np.asarray(cv2.imread(str(faces / "faces" / row["file"])))[..., ::-1].copy()
         saturation = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)[80:280, 80:240, 1].mean()
         if saturation < 25 or not is_good_donor(image, points):
             continue
@@ -250,7 +254,7 @@ def build(faces: Path, basis_path: Path, out: Path, rejected: set[str]) -> int:
         patch_values=np.concatenate([patch.ravel() for patch in patches]),
         patch_start=np.cumsum(sizes) - sizes,
         note=np.array(note),
-        **arrays,
+        **arrays,  # type: ignore[arg-type]
     )
     return len(patches)
 

@@ -206,7 +206,7 @@ class Renderer:
     ) -> tuple[np.ndarray, str]:
         """Fill the open mouth of `output` in place; returns its mask and where the interior came from."""
         unit = analysis.pose.unit_px
-        mask = mesh.polygon_mask(*image.shape[:2], target_px[mesh.INNER_MOUTH_OUTLINE, :2])
+        mask = mesh.polygon_mask(image.shape[0], image.shape[1], target_px[mesh.INNER_MOUTH_OUTLINE, :2])
         mask[mask <= 0.01] = 0
         rows, columns = np.where(mask > 0)
         if not len(rows):

@@ -108,7 +108,7 @@ class WrinkleModel:
             ],
             axis=1,
         )
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         shading = np.log(0.42 + 0.58 * np.maximum(0, normals @ LIGHT))
         smoothed = self._neighbour_mean @ (self._neighbour_mean @ skin)
         hollow = ((smoothed - skin) * normals).sum(axis=1)
@@ -178,9 +178,11 @@ class WrinkleModel:
         forehead = forehead + self._stroke([point + (0, 7) for point in across[1:5]], 1.1, 0.18)
 
         sneer = np.zeros((self.size, self.size), np.float32)
-        for path in ((129, 203, 206, 216), (358, 423, 426, 436)):
-            sneer = sneer + self._stroke([at[vertex] for vertex in path], 1.5, 0.42)
+        for corners in ((129, 203, 206, 216), (358, 423, 426, 436)):
+            sneer = sneer + self._stroke([at[vertex] for vertex in corners], 1.5, 0.42)
         for drop in (-4, 1):
-            bridge = [at[193] + (at[417] - at[193]) * part + (0, drop) for part in (0.12, 0.5, 0.88)]
+            bridge = [
+                at[193] + (at[417] - at[193]) * part + np.array([0, drop]) for part in (0.12, 0.5, 0.88)
+            ]
             sneer = sneer + self._stroke(bridge, 1.0, 0.2)
         return {"frown": frown * self._mask, "forehead": forehead * self._mask, "sneer": sneer * self._mask}
