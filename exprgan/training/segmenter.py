@@ -40,8 +40,8 @@ class SegmenterConfig:
     photo_share: float = 0.5  # share of photographs, whose labels are partial, among the samples
     crop_px: int = 160  # side of the crops that the beginning of the training sees, a multiple of 32
     crop_kimg: float = 11.0  # thousand samples that are such crops; later ones are whole frames
-    small_weight: float = 3.0  # weight of pixels of the classes that are not in LARGE_CLASSES
-    ohem_threshold: float = 0.7  # pixels whose right class is surer than this leave the loss
+    small_weight: float = 2.0  # weight of pixels of the classes that are not in LARGE_CLASSES
+    ohem_threshold: float = 1.0  # pixels whose right class is surer than this leave the loss; 1 keeps all
     ohem_min_share: float = 1 / 16  # the hardest pixels that stay in the loss in any case
     lambda_aux: float = 1.0  # weight of each of BiSeNet's auxiliary heads
 
@@ -166,13 +166,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--init", type=Path, help="safetensors to start from instead of fresh weights")
     parser.add_argument("--crop-kimg", type=float, default=SegmenterConfig.crop_kimg)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     loop = LoopConfig(
         duration_kimg=options.kimg,
         batch_size=8,
-        learning_rate=2e-3,
+        learning_rate=options.learning_rate,
         warmup_kimg=0.5,
         ema_kimg=0.4,
         max_minutes=options.minutes,
@@ -180,7 +182,10 @@ def main() -> None:
         threads=options.threads,
     )
     config = SegmenterConfig(architecture=options.architecture, crop_kimg=options.crop_kimg)
-    Trainer(SegmenterTask(config, options.data), loop, options.output).run()
+    trainer = Trainer(SegmenterTask(config, options.data), loop, options.output)
+    if options.init:
+        trainer.load_weights(options.init)
+    trainer.run()
 
 
 if __name__ == "__main__":
