@@ -124,7 +124,7 @@ def _open(data: bytes, kind: str, name: str) -> Image.Image:
             from pillow_heif import HeifImageFile
         except ImportError as error:
             raise UnreadableImage(
-                f'{name} is a HEIC photo, which needs an extra: pip install "exprgan[heic]".'
+                f'{name} is a HEIC photo, which needs an extra: pip install "exprgan[heif]".'
             ) from error
         return HeifImageFile(BytesIO(data))
     return _OPENERS[kind](BytesIO(data), name)

@@ -542,7 +542,7 @@ def test_files_of_several_pictures_are_refused(kind: str) -> None:
     ("data", "words"),
     [
         (b"%PDF-1.7 something", "not a photo"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "exprgan\\[heic\\]"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "exprgan\\[heif\\]"),
         (b"<svg xmlns=''>", "not a photo"),
     ],
 )
