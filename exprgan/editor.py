@@ -29,6 +29,7 @@ from exprgan.face_choice import check_choice, choose_faces, refusal
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.detect import FaceDetector, load_detector
 from exprgan.faces.face import Face
+from exprgan.faces.landmarks import Landmarker
 from exprgan.models.segmenters import region_masks
 from exprgan.parsing import CROP_PX, crop_bounds, load_segmenter, shift_matrix, to_tensor
 from exprgan.photo import Photo
@@ -251,13 +252,24 @@ def open_detector(
     folder: Path | str | None = None,
     detector_weights: Path | str | None = None,
 ) -> FaceDetector:
-    """A face detector by name; the built-in one takes its network from the folder of weights.
+    """A face detector by name.
+
+    Args:
+        name: builtin or retinaface.
+        device: Where its networks run.
+        folder: Folder of exprgan's weights; None finds it as `find_weights_dir` does.
+        detector_weights: Folder of facexlib's file, for retinaface; None looks in `EXPRGAN_HOME`.
 
     Raises:
         UsageError: There is no such detector.
         WeightsError: Its weights are missing.
     """
-    return load_detector(name, device=device, weights_dir=folder if name == "builtin" else detector_weights)
+    if name != "retinaface":
+        return load_detector(name, device=device, weights_dir=folder)
+    from exprgan.faces.retinaface import RetinaFaceDetector, load_network
+
+    landmarker = Landmarker(load_model("landmarks", folder, device), device)
+    return RetinaFaceDetector(load_network(detector_weights, device), landmarker, device)
 
 
 def as_photo(image: ImageInput) -> Photo:

@@ -194,6 +194,16 @@ def test_faces_command(run_cli: RunCli, sample_path: Path, tmp_path: Path) -> No
     assert run_cli("edit", sample_path, "-o", tmp_path / "x.jpg", "--face", "5").code == 2
 
 
+def test_a_detector_without_its_weights_says_where_to_get_them(
+    run_cli: RunCli, sample_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPRGAN_HOME", str(tmp_path))
+    result = run_cli("faces", sample_path, "--detector", "retinaface", "--device", "cpu")
+    assert result.code == 5
+    assert "fetch https://" in result.stderr
+    assert run_cli("faces", sample_path, "--detector", "other").code == 2
+
+
 def test_segment_command(run_cli: RunCli, sample_path: Path, tmp_path: Path) -> None:
     result = run_cli("segment", sample_path, "--output", tmp_path / "labels.png", "--format", "json")
     assert result.code == 0, result.stderr
