@@ -33,7 +33,7 @@ def sample_mosaic(pictures: Sequence[Picture], rng: np.random.Generator, size: i
     squares: list[NDArray[np.float64]] = []
     hidden: list[NDArray[np.float64]] = []
     for _ in range(int(rng.choice(7, p=(0.06, 0.26, 0.2, 0.16, 0.12, 0.1, 0.1)))):
-        picture = pictures[rng.integers(len(pictures))]
+        picture = pictures[int(rng.integers(len(pictures)))]
         square = _random_square(rng, size)
         if all(np.hypot(*(square[:2] - s[:2])) > 0.42 * (square[2] + s[2]) for s in squares):
             covered = _paste(canvas, picture, square, rng)
@@ -60,7 +60,7 @@ def _background(pictures: Sequence[Picture], rng: np.random.Generator, size: int
     """A texture, or a strip of a picture beside its face, stretched."""
     if rng.random() < 0.35:
         return texture(rng, size)
-    picture = pictures[rng.integers(len(pictures))]
+    picture = pictures[int(rng.integers(len(pictures)))]
     height, width = picture.image.shape[:2]
     x, _, side, _ = face_square(picture.landmarks_xy)
     if rng.random() < 0.5:
@@ -119,7 +119,8 @@ def _split_covered(
     squares: list[NDArray[np.float64]], covered: NDArray[np.bool_]
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """The squares still in sight, and those of which more than a fifth is now covered."""
-    kept, lost = [], []
+    kept: list[NDArray[np.float64]] = []
+    lost: list[NDArray[np.float64]] = []
     for square in squares:
         half = 0.4 * square[2]
         x0, y0, x1, y1 = (int(max(0, v)) for v in (*(square[:2] - half), *(square[:2] + half + 1)))

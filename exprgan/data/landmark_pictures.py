@@ -143,7 +143,7 @@ def sample_crop(
         turn (2,) float32 pitch and yaw in units of 30 degrees; is_face float32 1 or 0; face_share float32,
         side of the face's square in shares of the crop.
     """
-    picture = pictures[rng.integers(len(pictures))]
+    picture = pictures[int(rng.integers(len(pictures)))]
     if rng.random() < config.negative_share:
         crop = _negative(picture, pictures, rng, crop_px)
         points, turn, share, is_face = np.zeros((MIRROR.size, 2)), (0.0, 0.0), 1.0, 0.0
@@ -226,7 +226,9 @@ def _negative(
     if kind < 0.2:
         # the pieces of a face in the wrong order
         whole = cv2.warpAffine(
-            picture.image, square_matrix((x, y, side * rng.uniform(0.6, 1.2), roll), size), (size, size)
+            picture.image,
+            square_matrix(np.array([x, y, side * rng.uniform(0.6, 1.2), roll]), size),
+            (size, size),
         )
         grid = int(rng.integers(2, 5))
         step = size // grid
@@ -250,7 +252,7 @@ def _negative(
         # much too wide
         near = np.array([x, y]) + rng.uniform(-0.5, 0.5, 2) * side
         scale = rng.uniform(2.3, 4.0)
-    square = (near[0], near[1], side * scale, rng.uniform(-180, 180))
+    square = np.array([near[0], near[1], side * scale, rng.uniform(-180, 180)])
     return _warp(picture.image, square_matrix(square, size), size, rng)
 
 
@@ -283,7 +285,7 @@ def _occlude(crop: NDArray[np.uint8], pictures: Sequence[Picture], rng: np.rando
     if rng.random() < 0.5:
         crop[mask > 0] = rng.integers(0, 256, 3)
     else:
-        other = pictures[rng.integers(len(pictures))].image
+        other = pictures[int(rng.integers(len(pictures)))].image
         y, x = (int(rng.integers(0, max(1, n - size))) for n in other.shape[:2])
         patch = other[y : y + size, x : x + size]
         patch = patch if patch.shape[:2] == (size, size) else cv2.resize(patch, (size, size))

@@ -33,7 +33,11 @@ class HeadTurner:
         self._triangles = Delaunay(flat[:, :2]).simplices.astype(np.int64)
 
     def turn(
-        self, image: NDArray[np.uint8], landmarks: NDArray[np.floating], pitch_yaw: tuple[float, float], by: float
+        self,
+        image: NDArray[np.uint8],
+        landmarks: NDArray[np.floating],
+        pitch_yaw: tuple[float, float],
+        by: float,
     ) -> Picture:
         """The picture with the head turned by `by` degrees, positive to the subject's left.
 
@@ -77,7 +81,9 @@ class HeadTurner:
             ring[:, 2] = middle[2] + depth * tall * (1 - 0.75 * up)
             rings.append(ring)
         xs, ys = np.linspace(0, width - 1, 6), np.linspace(0, height - 1, 6)
-        edge = [(x, y) for x in xs for y in (0, height - 1)] + [(x, y) for y in ys[1:-1] for x in (0, width - 1)]
+        edge = [(x, y) for x in xs for y in (0, height - 1)] + [
+            (x, y) for y in ys[1:-1] for x in (0, width - 1)
+        ]
         far = np.column_stack([np.array(edge), np.full(len(edge), middle[2] + 3 * tall)])
         return np.concatenate([mesh, *rings, far])
 
@@ -131,7 +137,7 @@ def turned_pictures(
     frontal = [points for p, points in zip(pictures, full, strict=True) if abs(p.turn[1]) < 5]
     turner = HeadTurner(np.mean(frontal, axis=0))
     rng = np.random.default_rng((seed, 77))
-    made = []
+    made: list[Picture] = []
     while len(made) < count:
         number = int(rng.integers(len(pictures)))
         picture, yaw = pictures[number], float(rng.uniform(-largest_yaw, largest_yaw))

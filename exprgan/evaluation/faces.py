@@ -159,7 +159,7 @@ def faceless_parts(photos: Sequence[Scene], seed: int = 0) -> list[NDArray[np.ui
     parts = []
     for photo in photos:
         height, width = photo.image.shape[:2]
-        x, y, reach = *photo.centres_xy[0], 0.85 * photo.sizes_px[0]
+        (x, y), reach = photo.centres_xy[0], 0.85 * photo.sizes_px[0]
         for x0, y0, x1, y1 in (
             (0, 0, x - reach, height),
             (x + reach, 0, width, height),

@@ -121,14 +121,16 @@ def make_scene(
     rng = np.random.default_rng((seed, number))
     width, height = (int(v) for v in rng.integers(config.smallest_side_px, config.largest_side_px + 1, 2))
     if len(backgrounds) and rng.random() < 0.5:
-        image = cv2.resize(backgrounds[rng.integers(len(backgrounds))], (width, height)).astype(np.float32)
+        image = cv2.resize(backgrounds[int(rng.integers(len(backgrounds)))], (width, height)).astype(
+            np.float32
+        )
     else:
         image = _made_background(rng, width, height)
     num_faces = 0 if rng.random() < config.empty_share else int(rng.integers(1, config.most_faces + 1))
     placed: list[tuple[NDArray[np.float64], float, NDArray[np.float64]]] = []
     for _ in range(num_faces):
         for _ in range(20):  # tries to find a free place
-            cutout = cutouts[rng.integers(len(cutouts))]
+            cutout = cutouts[int(rng.integers(len(cutouts)))]
             place = _place(cutout, rng, width, height, config)
             if place and all(np.hypot(*(place[1] - c)) > 0.85 * (place[2] + s) for c, s, _ in placed):
                 matrix, centre, size = place

@@ -142,7 +142,7 @@ def _run(each: CascadePass, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 @functools.cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))  # type: ignore[attr-defined]
     if cascade.empty():
         raise ExprganError(f"OpenCV's {name} cannot be loaded; install opencv-python below version 5.")
     return cascade

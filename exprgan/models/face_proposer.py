@@ -60,9 +60,9 @@ class FaceProposer(nn.Module):
         self.lift = nn.Conv2d(sixteenth, eighth, 1)
         self.fuse = conv_block(eighth, eighth)
         self.head = nn.Conv2d(eighth, 4, 1)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.head.bias[0] = -4.0  # nearly all cells are no face
+            self.head.bias[0] = -4.0  # type: ignore[index]  # nearly all cells are no face
 
     def forward(self, pictures: Tensor) -> ProposerOutput:
         """Answer for pictures (N, 3, H, W), float32 RGB in [-1, 1], H and W multiples of 32."""
