@@ -10,7 +10,8 @@ Three kinds of pairs, sample n being a pure function of (seed, n):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.data.segmentation import FACE_OVAL, OUTLINES
+from exprgan.data.segmented_regions import read_regions
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.data.teacher_cache import TeacherCache, TeacherRender, variant_of
 from exprgan.expressions import EXPRESSIONS
@@ -46,6 +48,7 @@ class PairMix:
     same: float = 0.06  # render -> itself
     synthetic: float = 0.12  # frames of synthetic-faces
     full_strength: float = 0.6  # of photo -> render pairs, those at strength 1
+    segmented: float = 0.75  # of photo -> render pairs, those with a segmenter's masks
     variants: int = 12  # renders a face; 8 allows strength 1 only
 
 
@@ -132,6 +135,8 @@ class PairSamples:
         faces: Rows of open-faces to draw from.
         synthetic: The synthetic-faces set, or None to go without.
         mix: Shares of the kinds of pairs.
+        regions_dir: Masks of `exprgan.data.segmented_regions`; where a photo has them there, they stand in
+            for the masks drawn from its landmarks in `mix.segmented` of its pairs.
     """
 
     def __init__(
@@ -140,7 +145,9 @@ class PairSamples:
         faces: list[int],
         synthetic: SyntheticFaces | None,
         mix: PairMix = PairMix(),
+        regions_dir: Path | None = None,
     ) -> None:
+        self.regions_dir = regions_dir
         self.cache, self.faces, self.synthetic, self.mix = cache, faces, synthetic, mix
         self._people = synthetic.identities("train") if synthetic else []
 
@@ -165,7 +172,12 @@ class PairSamples:
         variant = int(rng.integers(count))
         if rng.random() > self.mix.full_strength and self.mix.variants > count:
             variant = int(rng.integers(count, self.mix.variants))
-        return self.photo_pair(face, variant)
+        pair = self.photo_pair(face, variant)
+        if self.regions_dir is not None and rng.random() < self.mix.segmented:
+            regions = read_regions(self.regions_dir, face)
+            if regions is not None:
+                pair = replace(pair, regions=regions)
+        return pair
 
     def photo_pair(self, face: int, variant: int) -> Pair:
         """Photo -> render."""

@@ -157,7 +157,14 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
 
 
 def make_samples(
-    data: Path, teacher: Path, cache: Path, mix: PairMix, *, split: str = "train", limit: int | None = None
+    data: Path,
+    teacher: Path,
+    cache: Path,
+    mix: PairMix,
+    *,
+    split: str = "train",
+    limit: int | None = None,
+    regions: Path | None = None,
 ) -> PairSamples:
     """The paired samples of a data folder that holds open-faces/ and, if possible, synthetic-faces/."""
     faces = OpenFaces(data / "open-faces")
@@ -165,7 +172,8 @@ def make_samples(
     of_split = set(faces.indices(split))
     usable = [face for face in renders.usable() if face in of_split][:limit]
     synthetic = data / "synthetic-faces"
-    return PairSamples(renders, usable, SyntheticFaces(synthetic) if synthetic.exists() else None, mix)
+    rendered = SyntheticFaces(synthetic) if synthetic.exists() else None
+    return PairSamples(renders, usable, rendered, mix, regions)
 
 
 def train(
@@ -177,6 +185,7 @@ def train(
     config: UnifiedConfig = UnifiedConfig(),
     limit: int | None = None,
     start: Path | None = None,
+    regions: Path | None = None,
 ) -> bool:
     """Train or go on training in the folder `output`; True when the whole duration is done.
 
@@ -188,8 +197,10 @@ def train(
         config: Durations, losses and the mix of samples.
         limit: Use only so many faces.
         start: Weights (safetensors) to start a new run from.
+        regions: Folder of masks by a segmenter (`exprgan.data.segmented_regions`).
     """
-    task = UnifiedTask(make_samples(data, teacher, cache, config.mix, limit=limit), config)
+    samples = make_samples(data, teacher, cache, config.mix, limit=limit, regions=regions)
+    task = UnifiedTask(samples, config)
     trainer = Trainer(task, config.loop, output)
     if start is not None:
         trainer.load_weights(start)
