@@ -39,7 +39,7 @@ class SegmenterConfig:
     architecture: str = "unet"  # unet or bisenet
     photo_share: float = 0.5  # share of photographs, whose labels are partial, among the samples
     crop_px: int = 160  # side of the crops that the beginning of the training sees, a multiple of 32
-    crop_kimg: float = 11.0  # thousand samples that are such crops; later ones are whole frames
+    crop_kimg: float = 11.0  # thousand samples that are such crops (in blocks of 512); later ones are whole
     small_weight: float = 2.0  # weight of pixels of the classes that are not in LARGE_CLASSES
     ohem_threshold: float = 1.0  # pixels whose right class is surer than this leave the loss; 1 keeps all
     ohem_min_share: float = 1 / 16  # the hardest pixels that stay in the loss in any case
@@ -116,7 +116,8 @@ class SegmenterTask:
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         image, labels = self.samples.sample(seed, number)
-        if number < self.config.crop_kimg * 1000:
+        # a batch must not hold both sizes: the change falls on a multiple of any usual batch size
+        if number < self.config.crop_kimg * 1000 // 512 * 512:
             image, labels = random_crop(image, labels, self.config.crop_px, seed, number)
         return {"image": torch.from_numpy(image), "labels": torch.from_numpy(labels)}
 
