@@ -1,0 +1,186 @@
+"""The geometry teacher and the pairs made of it, on the first usable photos of open-faces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from exprgan.data.geometry_teacher import GeometryTeacher, mesh
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.pairs import PairMix, PairSamples, compose_flows
+from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.data.teacher_cache import TeacherCache, variant_of
+from exprgan.errors import UsageError
+from exprgan.expressions import EXPRESSIONS
+from exprgan.models.unified import WINDOW
+
+
+@pytest.fixture(scope="module")
+def teacher_dir(root: Path) -> Path:
+    folder = Path(os.environ.get("EXPRGAN_TEACHER", root.parent / "shared/prototypes/geometry_teacher"))
+    if not (folder / "geometry_basis.npz").exists():
+        pytest.skip(f"no geometry basis in {folder}; name its folder by EXPRGAN_TEACHER")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faces(data_dir: Path) -> OpenFaces:
+    return OpenFaces(data_dir / "open-faces")
+
+
+@pytest.fixture(scope="module")
+def cache(faces: OpenFaces, teacher_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> TeacherCache:
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "usable.json").write_text("[]")
+    return TeacherCache(faces, teacher_dir, folder)
+
+
+@pytest.fixture(scope="module")
+def face(faces: OpenFaces, cache: TeacherCache) -> int:
+    """A neutral face with closed lips that the teacher can handle."""
+    for row in faces.indices("train"):
+        scores = faces.scores(row)
+        if scores["mouthSmileLeft"] > 0.05 or scores["jawOpen"] > 0.02:
+            continue
+        image = faces.image(row)
+        analysis = cache.teacher.analyse(image, faces.landmarks_px(row), scores)
+        if cache.teacher.usable(analysis)[0]:
+            return row
+    pytest.skip("open-faces holds no neutral face")
+
+
+def render(teacher: GeometryTeacher, faces: OpenFaces, face: int, expression: str, strength: float):
+    image = faces.image(face)
+    analysis = teacher.analyse(image, faces.landmarks_px(face), faces.scores(face))
+    return image, analysis, teacher.render(image, analysis, expression, strength, seed=None)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_strength_zero_leaves_the_photo(cache, faces, face, expression) -> None:
+    image, _, result = render(cache.teacher, faces, face, expression, 0.0)
+    assert np.abs(result.flow_px).mean() < 0.1
+    assert np.abs(result.image.astype(int) - image).mean() < 2
+    assert result.mouth_mask.max() == 0
+
+
+def test_expressions_move_the_right_parts(cache, faces, face) -> None:
+    def moved(expression: str) -> np.ndarray:
+        _, analysis, result = render(cache.teacher, faces, face, expression, 1.0)
+        return result.points_px[:, :2] - analysis.landmarks_px[:468, :2]
+
+    corners, inner_brows, chin = [61, 291], [107, 336], 152
+    happy, surprise, anger, sad = (moved(name) for name in ("happy", "surprise", "anger", "sad"))
+    assert happy[corners, 1].mean() < -2  # up
+    assert happy[61, 0] < 0 < happy[291, 0]  # outwards
+    assert sad[corners, 1].mean() > 0.5
+    assert surprise[chin, 1] > 5
+    assert surprise[inner_brows, 1].mean() < -3
+    assert anger[inner_brows, 1].mean() > 2
+
+
+def test_surprise_opens_the_mouth_and_flow_explains_the_rest(cache, faces, face) -> None:
+    image, _, result = render(cache.teacher, faces, face, "surprise", 1.0)
+    lips = result.points_px[[13, 14], 1]
+    assert lips[1] - lips[0] > 8
+    assert result.mouth_mask.sum() > 200
+    y, x = np.mgrid[:256, :256].astype(np.float32)
+    warped = cv2.remap(
+        image,
+        x + result.flow_px[..., 0],
+        y + result.flow_px[..., 1],
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    expected = np.clip(warped * result.gain, 0, 255)
+    error = np.abs(expected - result.image)[result.valid_mask]
+    assert error.max() <= 1.01
+
+
+def test_motion_grows_with_strength(cache, faces, face) -> None:
+    sizes = [np.abs(render(cache.teacher, faces, face, "anger", s)[2].flow_px).mean() for s in (0.25, 0.5, 1)]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_rasteriser_finds_corners_and_weights() -> None:
+    points = np.array([[2.0, 2.0], [12.0, 2.0], [2.0, 12.0]])
+    triangles = np.array([[0, 1, 2]])
+    owner, weights = mesh.rasterise(16, 16, points, triangles)
+    assert owner[4, 4] == 0
+    assert owner[12, 12] == -1
+    np.testing.assert_allclose(weights[4, 7], [0.5, 0.2], atol=1e-6)
+    covered, samples = mesh.interpolate(owner, weights, triangles, points)
+    ys, xs = np.nonzero(covered)
+    np.testing.assert_allclose(samples, np.stack([xs, ys], axis=1), atol=1e-5)
+
+
+def test_composed_flow_undoes_the_first_and_does_the_second() -> None:
+    y, x = np.mgrid[:64, :64].astype(np.float32)
+    first = np.dstack([2 * np.sin(y / 9), 1.5 * np.cos(x / 11)]).astype(np.float32)
+    second = np.dstack([np.cos(x / 8), 2 * np.sin(x / 10)]).astype(np.float32)
+    flow, trusted = compose_flows(first, second)
+    at_first = np.dstack([x, y]) + flow
+    photo_by_first = at_first + cv2.remap(first, at_first[..., 0], at_first[..., 1], cv2.INTER_LINEAR)
+    photo = np.dstack([x, y]) + second
+    inner = np.s_[6:-6, 6:-6]
+    assert trusted[inner].all()
+    assert np.abs(photo_by_first - photo)[inner].max() < 0.1
+
+
+def test_cache_returns_what_was_rendered(cache, face) -> None:
+    made = cache.get(face, 1)
+    again = cache.get(face, 1)
+    np.testing.assert_array_equal(made.flow_px, again.flow_px)
+    assert made.image.shape == (256, 256, 3)
+    assert made.flow_px.shape == (128, 128, 2)
+    assert variant_of(face, 1) == ("happy", 1.0)
+    expression, strength = variant_of(face, 9)
+    assert expression in EXPRESSIONS
+    assert 0 < strength < 1
+
+
+def test_samples_are_a_function_of_seed_and_number(cache, face, data_dir) -> None:
+    samples = PairSamples(cache, [face], SyntheticFaces(data_dir / "synthetic-faces"), PairMix(variants=8))
+    one, same, other = samples(3, 5), samples(3, 5), samples(3, 6)
+    _, _, height, width = WINDOW
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, same[name])
+    assert not np.array_equal(one["source"], other["source"])
+    assert one["seen"].shape == (3, height, width)
+    assert one["flow_px"].shape == (2, height // 2, width // 2)
+
+
+def test_every_kind_of_pair_is_consistent(cache, face, data_dir) -> None:
+    synthetic = SyntheticFaces(data_dir / "synthetic-faces")
+    mixes = [
+        PairMix(between=0, same=0, synthetic=0, variants=8),
+        PairMix(between=1, same=0, synthetic=0),
+        PairMix(between=0, same=1, synthetic=0),
+        PairMix(between=0, same=0, synthetic=1),
+    ]
+    for kind, mix in enumerate(mixes):
+        samples = PairSamples(cache, [face], synthetic, mix)
+        pair = samples.pair(np.random.default_rng(kind))
+        flow = cv2.resize(pair.flow_px, (256, 256), interpolation=cv2.INTER_LINEAR)
+        weight = cv2.resize(pair.flow_weight, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
+        weight &= (pair.mouth == 0) & (pair.importance > 0)
+        y, x = np.mgrid[:256, :256].astype(np.float32)
+        warped = cv2.remap(pair.source, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
+        if kind == 2:
+            np.testing.assert_array_equal(pair.source, pair.target)
+        if kind == 3:
+            assert not weight.any()
+        else:  # shading apart, the flow leads from the target to the source
+            assert weight.sum() > 3000
+            difference = np.abs(warped.astype(int) - pair.target).mean(axis=2)[weight].mean()
+            assert difference < 8
+
+
+def test_folders_that_are_no_sets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"faces\.csv"):
+        OpenFaces(tmp_path)
+    with pytest.raises(UsageError, match=r"set\.csv"):
+        SyntheticFaces(tmp_path)
