@@ -1,4 +1,5 @@
 # make demo    edit the bundled sample, offline, with the bundled weights
+# make samples the picture of the README, after the weights have changed
 # make test    all tests
 # make check   format, lint, types and tests
 # make bench   time of each stage, networks side by side
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= out/demo
 SAMPLE := docs/samples/portrait.jpg
 
-.PHONY: demo test check format bench clean
+.PHONY: demo samples test check format bench clean
 
 demo: $(VENV)/.runtime
 	@mkdir -p $(OUT)
@@ -19,6 +20,10 @@ demo: $(VENV)/.runtime
 	@echo "The sample:        $(abspath $(SAMPLE))"
 	@echo "Edited to happy:   $(abspath $(OUT)/portrait-happy.jpg)"
 	@echo "Before and after:  $(abspath $(OUT)/before-after.png)"
+
+samples: $(VENV)/.runtime
+	$(BIN)/exprgan edit $(SAMPLE) --to happy --to surprise --output $(OUT) --overwrite --device cpu \
+	  --compare docs/samples/before-after.jpg
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q

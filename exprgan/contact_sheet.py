@@ -58,7 +58,7 @@ def write_sheet(path: Path, results: Sequence[EditResult]) -> None:
     """
     target = image_io.EXTENSIONS.get(path.suffix.lower(), "PNG")
     buffer = BytesIO()
-    before_after_sheet(results).save(buffer, target)
+    before_after_sheet(results).save(buffer, target, quality=92)
     image_io.write_atomic(path, buffer.getvalue())
 
 
