@@ -3,7 +3,7 @@
 What the generator gets in an edit are a segmenter's soft masks, not masks drawn from landmarks; so it should
 see both kinds.
 
-    python -m exprgan.data.segmented_regions --data DIR --cache DIR --output DIR [--segmenter unet]
+    python -m exprgan.data.segmented_regions --data DIR --cache DIR [--segmenter unet]
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from torch import nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.models.segmenters import region_masks
 
+REGIONS_FOLDER = "regions"
+"""Where in the teacher's cache the masks are kept."""
+
 
 @torch.inference_mode()
 def segment_regions(segmenter: nn.Module, images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -29,7 +32,8 @@ def segment_regions(segmenter: nn.Module, images: list[NDArray[np.uint8]]) -> ND
     with torch.autocast("cpu", torch.bfloat16):
         logits = segmenter(batch.contiguous(memory_format=torch.channels_last))
     masks = region_masks(logits.float()).permute(0, 2, 3, 1)
-    return (masks * 255).round().to(torch.uint8).numpy()
+    stored: NDArray[np.uint8] = (masks * 255).round().to(torch.uint8).numpy()
+    return stored
 
 
 def read_regions(folder: Path, face: int) -> NDArray[np.uint8] | None:
@@ -37,7 +41,8 @@ def read_regions(folder: Path, face: int) -> NDArray[np.uint8] | None:
     path = folder / f"{face:05d}.png"
     if not path.exists():
         return None
-    return cv2.imread(str(path), cv2.IMREAD_COLOR).astype(np.uint8)
+    stored = np.frombuffer(path.read_bytes(), np.uint8)
+    return np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
 
 
 def main() -> None:
@@ -47,18 +52,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="region masks of open-faces photos by a segmenter")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds open-faces/")
     parser.add_argument("--cache", type=Path, required=True, help="the teacher's cache, with usable.json")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the masks")
     parser.add_argument("--segmenter", default="unet", help="name of the segmenter's weights")
     arguments = parser.parse_args()
     segmenter = load_model(arguments.segmenter).to(memory_format=torch.channels_last)
     faces = OpenFaces(arguments.data / "open-faces")
     rows = sorted(json.loads((arguments.cache / "usable.json").read_text()))
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    folder = arguments.cache / REGIONS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(rows), 8):
         group = rows[start : start + 8]
         masks = segment_regions(segmenter, [faces.image(face) for face in group])
         for face, mask in zip(group, masks, strict=True):
-            cv2.imwrite(str(arguments.output / f"{face:05d}.png"), mask)
+            cv2.imwrite(str(folder / f"{face:05d}.png"), mask)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,18 @@ _SEGMENTER_LOOP = LoopConfig(
 )
 
 RECIPES = {
-    "unified": Recipe(LoopConfig(), _train_unified),
+    "unified": Recipe(
+        LoopConfig(
+            duration_kimg=34.0,
+            batch_size=8,
+            learning_rate=8e-4,
+            warmup_kimg=0.5,
+            ema_kimg=1.0,
+            clip_norm=10.0,
+            workers=1,
+        ),
+        _train_unified,
+    ),
     "landmarks": Recipe(
         LoopConfig(duration_kimg=160.0, batch_size=32, learning_rate=2e-3, ema_kimg=4.0, seed=1),
         _train_landmarks,

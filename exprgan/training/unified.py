@@ -7,7 +7,7 @@ losses are unpaired.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import PairMix, PairSamples
+from exprgan.data.segmented_regions import REGIONS_FOLDER
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.data.teacher_cache import TeacherCache
 from exprgan.models import build
@@ -32,9 +33,9 @@ class UnifiedLossWeights:
     lambda_flow: float = 0.5  # end-point error in px (2)
     lambda_image: float = 8.0  # absolute difference (0.2)
     lambda_gradient: float = 8.0  # absolute difference of neighbours' differences (0.15)
-    lambda_mask: float = 1.0  # cross-entropy (0.1)
-    lambda_paint: float = 3.0  # absolute difference of the paint inside the mouth (0.5)
-    lambda_paint_gradient: float = 6.0  # the same of its neighbours' differences (0.1)
+    lambda_mask: float = 4.0  # cross-entropy (0.1)
+    lambda_paint: float = 10.0  # absolute difference of the paint inside the mouth (0.4)
+    lambda_paint_gradient: float = 10.0  # the same of its neighbours' differences (0.3)
     lambda_shade: float = 0.3  # size and roughness of the shading (0.01)
 
 
@@ -156,24 +157,15 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
     return ((picture + 1) * 127.5).round().to(torch.uint8)
 
 
-def make_samples(
-    data: Path,
-    teacher: Path,
-    cache: Path,
-    mix: PairMix,
-    *,
-    split: str = "train",
-    limit: int | None = None,
-    regions: Path | None = None,
-) -> PairSamples:
-    """The paired samples of a data folder that holds open-faces/ and, if possible, synthetic-faces/."""
+def make_samples(data: Path, teacher: Path, cache: Path, mix: PairMix) -> PairSamples:
+    """The paired training samples of a data folder that holds open-faces/ and, if possible, synthetic-faces/."""
     faces = OpenFaces(data / "open-faces")
     renders = TeacherCache(faces, teacher, cache)
-    of_split = set(faces.indices(split))
-    usable = [face for face in renders.usable() if face in of_split][:limit]
+    of_split = set(faces.indices("train"))
+    usable = [face for face in renders.usable() if face in of_split]
     synthetic = data / "synthetic-faces"
     rendered = SyntheticFaces(synthetic) if synthetic.exists() else None
-    return PairSamples(renders, usable, rendered, mix, regions)
+    return PairSamples(renders, usable, rendered, mix, cache / REGIONS_FOLDER)
 
 
 def train(
@@ -183,9 +175,7 @@ def train(
     teacher: Path,
     cache: Path,
     config: UnifiedConfig = UnifiedConfig(),
-    limit: int | None = None,
     start: Path | None = None,
-    regions: Path | None = None,
 ) -> bool:
     """Train or go on training in the folder `output`; True when the whole duration is done.
 
@@ -193,14 +183,11 @@ def train(
         data: Folder that holds open-faces/ and synthetic-faces/.
         output: Run folder; an unfinished run there is resumed.
         teacher: Folder with geometry_basis.npz and mouth_donors.npz.
-        cache: Folder for the teacher's renders.
+        cache: Folder for the teacher's renders; region masks of `exprgan.data.segmented_regions` in it are used.
         config: Durations, losses and the mix of samples.
-        limit: Use only so many faces.
         start: Weights (safetensors) to start a new run from.
-        regions: Folder of masks by a segmenter (`exprgan.data.segmented_regions`).
     """
-    samples = make_samples(data, teacher, cache, config.mix, limit=limit, regions=regions)
-    task = UnifiedTask(samples, config)
+    task = UnifiedTask(make_samples(data, teacher, cache, config.mix), config)
     trainer = Trainer(task, config.loop, output)
     if start is not None:
         trainer.load_weights(start)
@@ -215,18 +202,3 @@ def train(
         Image.fromarray(picture).save(output / f"samples-{trainer.step:07d}.jpg", quality=90)
 
     return trainer.run(draw)
-
-
-def config_from(overrides: dict[str, Any]) -> UnifiedConfig:
-    """A configuration with some of the loop's, the losses' or the mix's fields changed.
-
-    Raises:
-        ValueError: A key is none of their fields.
-    """
-    parts: dict[str, Any] = {"loop": LoopConfig(), "loss": UnifiedLossWeights(), "mix": PairMix()}
-    for key, value in overrides.items():
-        owner = next((name for name, part in parts.items() if key in {f.name for f in fields(part)}), None)
-        if owner is None:
-            raise ValueError(f"{key} is not an option of the generator's training.")
-        parts[owner] = type(parts[owner])(**{**asdict(parts[owner]), key: value})
-    return UnifiedConfig(**parts)
