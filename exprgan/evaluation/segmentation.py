@@ -132,6 +132,8 @@ Intersection over union:
 |---|---|---|---|---|---|
 {rows}
 
+Classes that occur among the renders but are hardly ever found (below 0.1 there): {missed}.
+
 Not meant for telling people apart, nor for a judgement about a person. Renders cover 14 skins and adults
 only; children, profiles beyond about 40 degrees, hands before the face and opaque sunglasses are weak points.
 """
@@ -165,11 +167,14 @@ def save_run(
         + " |"
         for title, record in report.items()
     ]
+    renders = report.get("synthetic_test", {"class_iou": {}})
+    missed = [class_name for class_name, iou in renders["class_iou"].items() if iou < 0.1]
     card = CARD.format(
         name=name,
         parameters=sum(p.numel() for p in segmenter.parameters()) / 1e6,
         sources="\n".join(f"- {source}" for source in DATA_SOURCES),
         rows="\n".join(rows),
+        missed=", ".join(missed) or "none",
     )
     metrics = {f"{title}_{key}": record[key] for title, record in report.items() for key in HEADLINES}
     config = {
