@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ MASK_FADE = (0.01, 0.08)
 """An edit below the first value changes nothing, above the second it acts in full; crop px, log, share."""
 REACH_PX = 48
 """Displacements are shorter than this many crop px."""
+STRIP_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,15 @@ class _Patch:
     y1: int
     matrix: NDArray[np.float64]
 
+    def strips(self) -> Iterator[_Patch]:
+        """The patch in pieces of a few rows, so that the work stays in the processor's cache."""
+        if self.x1 <= self.x0:
+            return
+        for y in range(self.y0, self.y1, STRIP_ROWS):
+            matrix = self.matrix.copy()
+            matrix[:, 2] += matrix[:, 1] * (y - self.y0)
+            yield _Patch(self.x0, y, self.x1, min(y + STRIP_ROWS, self.y1), matrix)
+
 
 def _patch_under(
     weight: NDArray[np.float32], matrix: NDArray[np.floating], size_hw: tuple[int, int]
@@ -166,22 +177,29 @@ def apply_edit(image: NDArray[Any], edit: Edit, matrix: NDArray[np.floating]) ->
     """
     result = image.copy()
     patch = _patch_under(edit.weight, matrix, image.shape[:2])
-    if patch.x1 <= patch.x0 or patch.y1 <= patch.y0:
-        return result
-    top_value = float(np.iinfo(image.dtype).max)
-    warped = _warp_photo(image, edit, patch) / top_value
-    warped *= np.exp(_spread(edit.shade, patch))
-    mask = _spread(edit.mask, patch)[..., None]
-    warped += mask * (_spread(edit.paint, patch, cv2.INTER_CUBIC) - warped)
-
-    weight = _spread(edit.weight, patch)[..., None]
-    before = image[patch.y0 : patch.y1, patch.x0 : patch.x1]
-    edited = before + weight * (np.clip(warped, 0, 1) * top_value - before)
-    touched = weight > 0
-    result[patch.y0 : patch.y1, patch.x0 : patch.x1] = np.where(
-        touched, np.rint(edited).astype(image.dtype), before
-    )
+    gain = np.exp(edit.shade) - 1  # 0 outside, as _spread continues it
+    for strip in patch.strips():
+        rows, columns = slice(strip.y0, strip.y1), slice(strip.x0, strip.x1)
+        weight = _spread(edit.weight, strip)[..., None]
+        if weight.any():
+            edited = _edit_strip(image, edit, gain, strip)
+            before = image[rows, columns]
+            edited = before + weight * (edited - before)
+            result[rows, columns] = np.where(weight > 0, np.rint(edited).astype(image.dtype), before)
     return result
+
+
+def _edit_strip(
+    image: NDArray[Any], edit: Edit, gain: NDArray[np.float32], strip: _Patch
+) -> NDArray[np.float32]:
+    """Edited pixels of a strip, float32 (h, w, 3) in the image's range."""
+    top_value = float(np.iinfo(image.dtype).max)
+    edited = _warp_photo(image, edit, strip)
+    edited *= _spread(gain, strip) + 1
+    mask = _spread(edit.mask, strip)[..., None]
+    if mask.any():
+        edited += mask * (_spread(edit.paint, strip, cv2.INTER_CUBIC) * top_value - edited)
+    return np.clip(edited, 0, top_value, out=edited)
 
 
 def _warp_photo(image: NDArray[Any], edit: Edit, patch: _Patch) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -72,9 +73,6 @@ class _Stream(Dataset[dict[str, Any]]):
 
 
 def _one_thread(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
@@ -89,6 +87,7 @@ class Trainer:
 
     def __init__(self, task: Task, config: LoopConfig, run_dir: Path) -> None:
         self.task, self.config, self.run_dir = task, config, run_dir
+        cv2.setNumThreads(1)  # before the first call: forked workers would wait for OpenCV's threads for ever
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
