@@ -73,6 +73,13 @@ def read_open_faces(folder: Path, split: str) -> list[Picture]:
     ]
 
 
+def _read_depths(folder: Path, split: str) -> NDArray[np.float32]:
+    """Depths (N, 478) of the landmarks of `read_open_faces`, in pixels, growing away from the camera."""
+    with (folder / "faces.csv").open(newline="") as file:
+        rows = [number for number, row in enumerate(csv.DictReader(file)) if row["split"] == split]
+    return np.load(folder / "annotations.npz")["landmarks_px"][rows, :, 2].astype(np.float32)
+
+
 def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture]:
     """The renders of synthetic-faces, split train or test, with landmarks made by `mediapipe_labels`."""
     with (folder / "set.csv").open(newline="") as file:
@@ -91,13 +98,16 @@ def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture
     ]
 
 
-def read_pictures(data: Path, split: str, synthetic_labels: Path | None) -> list[Picture]:
-    """open-faces and, where its landmarks have been made, synthetic-faces.
+def read_pictures(
+    data: Path, split: str, synthetic_labels: Path | None, *, num_turned: int = 800
+) -> list[Picture]:
+    """open-faces, turned versions of it and, where its landmarks have been made, synthetic-faces.
 
     Args:
         data: Folder that contains open-faces/ and synthetic-faces/.
         split: train or val; synthetic-faces' split test stands in for val.
         synthetic_labels: File that `mediapipe_labels` wrote for synthetic-faces/img; None leaves them out.
+        num_turned: Pictures of heads turned up to the profile that are made of split train.
 
     Raises:
         UsageError: A folder is not there.
@@ -106,6 +116,10 @@ def read_pictures(data: Path, split: str, synthetic_labels: Path | None) -> list
     if not (open_faces / "faces.csv").exists():
         raise UsageError(f"There is no open-faces/faces.csv in {data}; give the data folder by --data.")
     pictures = read_open_faces(open_faces, split)
+    if num_turned and split == "train":
+        from exprgan.data.turned_pictures import turned_pictures
+
+        pictures += turned_pictures(pictures, _read_depths(open_faces, split), num_turned)
     if synthetic_labels is not None:
         pictures += read_synthetic_faces(synthetic, synthetic_labels, "test" if split == "val" else split)
     return pictures

@@ -33,6 +33,15 @@ class Looks:
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Looks:
         return Looks(self.landmarks_xy[rows], self.turn[rows], self.scores[rows])
 
+    def squares(self) -> NDArray[np.float64]:
+        """The square (N, 4) around each face, where to look next."""
+        return np.array([face_square(points) for points in self.landmarks_xy]).reshape(-1, 4)
+
+    def sorted_above(self, min_score: float) -> Looks:
+        """Those of at least a score, the highest first."""
+        order = np.argsort(-self.scores)
+        return self[order[self.scores[order] >= min_score]]
+
 
 class Landmarker:
     """Finds landmarks in turned squares of a photo.
@@ -96,6 +105,5 @@ class Landmarker:
         looks = self.look(image, squares, mirrored=num_looks == 1)
         for number in range(2, num_looks + 1):
             looks = looks[looks.scores >= min_score]
-            squares = np.array([face_square(points) for points in looks.landmarks_xy]).reshape(-1, 4)
-            looks = self.look(image, squares, mirrored=number == num_looks)
+            looks = self.look(image, looks.squares(), mirrored=number == num_looks)
         return looks

@@ -27,7 +27,7 @@ class Proposer:
         min_score: Height of the heat map from which a place is proposed.
     """
 
-    def __init__(self, net: nn.Module, device: str = "cpu", *, min_score: float = 0.15) -> None:
+    def __init__(self, net: nn.Module, device: str = "cpu", *, min_score: float = 0.3) -> None:
         self.net, self.device, self.min_score = net, device, min_score
 
     def propose(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:

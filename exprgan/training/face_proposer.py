@@ -1,9 +1,12 @@
-"""Training of the face proposer."""
+"""Training of the face proposer: `python -m exprgan.training.face_proposer --data DIR --output runs/x`."""
 
 from __future__ import annotations
 
+import argparse
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.data.face_mosaics import sample_mosaic
-from exprgan.data.landmark_pictures import Picture
+from exprgan.data.landmark_pictures import Picture, read_pictures
 from exprgan.models.face_proposer import FaceProposer
+from exprgan.training.loop import LoopConfig, Trainer
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,32 @@ class ProposerTask:
         loss = loss_heat + self.config.lambda_box * loss_box
         size_percent = 100 * (off_size * weight).sum() / num_faces
         return loss, {"heat": loss_heat, "box": loss_box, "size_percent": size_percent}
+
+
+def main() -> None:
+    """Train the face proposer from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with open-faces and synthetic-faces")
+    parser.add_argument(
+        "--synthetic-labels", type=Path, help="landmarks made by exprgan.data.mediapipe_labels"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--kimg", type=float, default=45.0, help="thousand pictures")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end after this time")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    loop = LoopConfig(
+        duration_kimg=options.kimg,
+        batch_size=16,
+        learning_rate=2e-3,
+        max_minutes=options.minutes,
+        device=options.device,
+        seed=1,
+    )
+    pictures = read_pictures(options.data, "train", options.synthetic_labels)
+    Trainer(ProposerTask(pictures), loop, options.output).run()
+
+
+if __name__ == "__main__":
+    main()
