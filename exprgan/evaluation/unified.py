@@ -69,8 +69,8 @@ class Judge:
         )
         return maps, apply_maps(image, maps).clamp(-1, 1)
 
-    def against_teacher(self, pair: Pair) -> dict[str, float]:
-        """Flow error in px and PSNR in dB inside the face, with those of doing nothing."""
+    def against_teacher(self, pair: Pair) -> tuple[dict[str, float], Tensor]:
+        """Flow error in px and PSNR in dB inside the face, with those of doing nothing; and the edited crop."""
         maps, fake = self.edit(pair)
         weight, target = face_weight(pair), _signed(pair.target)
         flow_true = torch.from_numpy(pair.flow_px.transpose(2, 0, 1))[None]
@@ -78,12 +78,13 @@ class Judge:
         flow_weight = losses.downsample(weight, 2) * torch.from_numpy(pair.flow_weight)[None, None]
         error = (flow - flow_true).norm(dim=1, keepdim=True)
         still = flow_true.norm(dim=1, keepdim=True)
-        return {
+        figures = {
             "epe_px": float(losses.weighted_mean(error, flow_weight)),
             "epe_none_px": float(losses.weighted_mean(still, flow_weight)),
             "psnr_db": float(losses.psnr(fake, target, weight)),
             "psnr_none_db": float(losses.psnr(_signed(pair.source), target, weight)),
         }
+        return figures, fake
 
     def against_render(self, pair: Pair) -> dict[str, float]:
         """PSNR inside the face against a true render, with that of doing nothing."""
@@ -114,9 +115,10 @@ def evaluate_teacher(
     for face in faces:
         for variant, expression in enumerate(EXPRESSIONS):
             pair = samples.photo_pair(face, variant)
-            rows[expression].append(judge.against_teacher(pair))
+            figures, fake = judge.against_teacher(pair)
+            rows[expression].append(figures)
             if output is not None:
-                _write_crop(output / f"{face:05d}_{expression}.png", judge.edit(pair)[1])
+                _write_crop(output / f"{face:05d}_{expression}.png", fake)
                 if variant == 0:
                     _write_crop(output / f"{face:05d}_input.png", _signed(pair.source))
     return _mean_rows(rows)
