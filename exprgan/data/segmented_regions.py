@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="the teacher's cache, with usable.json")
     parser.add_argument("--segmenter", default="unet", help="name of the segmenter's weights")
     arguments = parser.parse_args()
-    segmenter = load_model(arguments.segmenter).to(memory_format=torch.channels_last)
+    segmenter = load_model(arguments.segmenter)
     faces = OpenFaces(arguments.data / "open-faces")
     rows = sorted(json.loads((arguments.cache / "usable.json").read_text()))
     folder = arguments.cache / REGIONS_FOLDER
