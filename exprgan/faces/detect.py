@@ -77,7 +77,7 @@ class BuiltinDetector:
         second = self.landmarker.look(
             image, distinct_squares(first.squares(), limit=config.max_proposals)
         ).sorted_above(config.first_score)
-        last = self.landmarker.look(image, second.squares(), mirrored=True)
+        last = self.landmarker.settle(image, second.squares())
         scores = _evidence(proposals, second, last)
         return distinct_faces(faces_of(replace(last, scores=scores)[scores >= config.min_score]), config)
 

@@ -36,7 +36,7 @@ def pasted(face_cutouts):
     return make
 
 
-@pytest.mark.parametrize("size_px", [45, 90, 200, 400])
+@pytest.mark.parametrize("size_px", [45, 120, 400])
 @pytest.mark.parametrize("roll", [-30, 0, 30])
 def test_a_face_is_found_at_any_size_and_roll(detector, pasted, size_px, roll):
     image, eyes = pasted(size_px, roll, (330, 235), number=size_px % 4)
@@ -69,12 +69,12 @@ def test_a_tight_crop_is_found(detector, pasted):
 
 def test_made_scenes(detector, face_cutouts):
     """The same count that the evaluation of 200 scenes makes, on a few."""
-    config = SceneConfig(smallest_side_px=480, largest_side_px=800, most_faces=3)
-    scenes = [make_scene(face_cutouts, 7, number, config=config) for number in range(10)]
+    config = SceneConfig(smallest_side_px=480, largest_side_px=640, most_faces=3)
+    scenes = [make_scene(face_cutouts, 7, number, config=config) for number in range(6)]
 
     counts = count_faces(detector, scenes)
 
-    assert counts.num_true >= 10
+    assert counts.num_true >= 6
     assert counts.num_found >= counts.num_true - 1
     assert counts.num_false <= 1
 
