@@ -19,7 +19,7 @@ import numpy as np
 from exprgan.data.open_faces import OpenFaces
 
 TEACHER_FILES = ("geometry_basis.npz", "mouth_donors.npz")
-JPEG_QUALITY = 86
+JPEG_QUALITY = 78
 
 
 def pack(data: Path, teacher: Path, output: Path, *, limit: int | None = None) -> int:
