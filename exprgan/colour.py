@@ -3,12 +3,13 @@
 Photos stay in their own colour space. An edit is computed on an sRGB view of the face's surroundings, and
 what it changed is carried back as a difference, so that pixels the edit leaves alone keep their exact
 values and colours outside sRGB are not cut off. Profiles of matrix and curves (Display P3, Adobe RGB,
-ProPhoto, grey) are computed in float; others by LittleCMS at 8 bits.
+ProPhoto, grey) are computed in float; others by tables of LittleCMS.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _CURVE_SIZE = 4096
+_GRID_STEP = 5  # of an 8-bit value, between points at which LittleCMS is asked
+_PART_PIXELS = 1_000_000
 _SRGB_TO_PCS = np.array(
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )  # linear sRGB -> CIE XYZ, adapted to D50 by Bradford (http://www.brucelindbloom.com)
@@ -41,8 +44,11 @@ def to_srgb(pixels: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
     transform = _transform(profile) if profile else None
     if transform is None:
         return pixels
-    top = np.iinfo(pixels.dtype).max
-    return np.rint(transform.to_srgb(_unit(pixels)) * top).astype(pixels.dtype)
+    top, result = np.iinfo(pixels.dtype).max, np.empty_like(pixels)
+    values, view = pixels.reshape(-1, 3), result.reshape(-1, 3)
+    for part in _parts(len(values)):
+        view[part] = np.rint(transform.to_srgb(_unit(values[part])) * top)
+    return result
 
 
 def carry_back(
@@ -64,9 +70,12 @@ def carry_back(
         return after
     changed = np.any(before != after, axis=-1)
     top = np.iinfo(own.dtype).max
-    old, new = transform.from_srgb(_unit(before[changed])), transform.from_srgb(_unit(after[changed]))
-    result = own.copy()
-    result[changed] = np.clip(np.rint(own[changed] + (new - old) * top), 0, top).astype(own.dtype)
+    result, values = own.copy(), own[changed]
+    old, new = before[changed], after[changed]
+    for part in _parts(len(values)):
+        difference = transform.from_srgb(_unit(new[part])) - transform.from_srgb(_unit(old[part]))
+        values[part] = np.clip(np.rint(values[part] + difference * top), 0, top)
+    result[changed] = values
     return result
 
 
@@ -86,6 +95,11 @@ def srgb_to_cmyk(pixels: NDArray[np.uint8], profile: bytes | None) -> NDArray[np
     return np.asarray(converted)
 
 
+def _parts(length: int) -> Iterator[slice]:
+    """Slices of a long array, so that what is computed in float takes little memory."""
+    return (slice(start, start + _PART_PIXELS) for start in range(0, length, _PART_PIXELS))
+
+
 def _unit(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """Integers as float32 in 0..1."""
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
@@ -95,7 +109,11 @@ class _MatrixTransform:
     """Curves and a matrix, as in Display P3; arrays float32 (..., 3) in 0..1."""
 
     def __init__(self, curves: list[NDArray[np.float64]], to_pcs: NDArray[np.float64]) -> None:
+        if any(not np.isfinite(c).all() or np.diff(c).min() < 0 or np.ptp(c) < 0.1 for c in curves):
+            raise ValueError("a curve that cannot be inverted")
         self.curves = curves
+        if abs(np.linalg.det(to_pcs)) < 1e-4:
+            raise ValueError("primaries that lie on a line")
         matrix = np.linalg.inv(_SRGB_TO_PCS) @ to_pcs
         self.matrix, self.inverse = matrix.astype(np.float32), np.linalg.inv(matrix).astype(np.float32)
 
@@ -113,12 +131,12 @@ class _MatrixTransform:
 
 
 class _LittleCmsTransform:
-    """Any other RGB profile, through 8-bit LittleCMS transforms."""
+    """Any other RGB profile: LittleCMS's answers at 8 bits on a grid, between them linear in float."""
 
     def __init__(self, profile: ImageCms.ImageCmsProfile) -> None:
         srgb = ImageCms.createProfile("sRGB")
-        self.forward = ImageCms.buildTransform(profile, srgb, "RGB", "RGB")
-        self.backward = ImageCms.buildTransform(srgb, profile, "RGB", "RGB")
+        self.forward = self._table(ImageCms.buildTransform(profile, srgb, "RGB", "RGB"))
+        self.backward = self._table(ImageCms.buildTransform(srgb, profile, "RGB", "RGB"))
 
     def to_srgb(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._apply(values, self.forward)
@@ -127,10 +145,21 @@ class _LittleCmsTransform:
         return self._apply(values, self.backward)
 
     @staticmethod
-    def _apply(values: NDArray[np.float32], transform: ImageCms.ImageCmsTransform) -> NDArray[np.float32]:
-        image = Image.fromarray(np.rint(values.reshape(1, -1, 3) * 255).astype(np.uint8))
-        converted = ImageCms.applyTransform(image, transform)
-        return _unit(np.asarray(converted)).reshape(values.shape)
+    def _table(transform: ImageCms.ImageCmsTransform) -> NDArray[np.float32]:
+        """Answers (3, n, n, n) for all triples of grid values."""
+        steps = np.arange(0, 256, _GRID_STEP, dtype=np.uint8)
+        grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+        image = Image.fromarray(grid.reshape(1, -1, 3))
+        answers = _unit(np.asarray(ImageCms.applyTransform(image, transform)))
+        return np.ascontiguousarray(answers.reshape(grid.shape).transpose(3, 0, 1, 2))
+
+    @staticmethod
+    def _apply(values: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.float32]:
+        from scipy.ndimage import map_coordinates
+
+        places = np.moveaxis(values, -1, 0) * (255 / _GRID_STEP)
+        channels = [map_coordinates(channel, places, order=1, mode="nearest") for channel in table]
+        return np.stack(channels, axis=-1)
 
 
 @lru_cache(maxsize=8)
@@ -183,6 +212,7 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
     return {kind: profile[offset : offset + size] for kind, offset, size in entries}
 
 
+@np.errstate(all="ignore")  # a damaged curve is found out by its values
 def _curve(tag: bytes) -> NDArray[np.float64]:
     """Linear light at `_CURVE_SIZE` even steps of the encoded value (ICC.1:2022, 10.6 curv, 10.18 para)."""
     x = np.linspace(0, 1, _CURVE_SIZE)

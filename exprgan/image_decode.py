@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 import zlib
@@ -23,13 +24,19 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from exprgan import metadata
+from exprgan import exif, metadata, png_file, tiff_file
 from exprgan.errors import UnreadableImage
 from exprgan.photo import JpegSettings, Photo
 
 FORMATS_TEXT = "JPEG, PNG, WebP, AVIF, TIFF or BMP"
 
+HEAD_BYTES = 64
+"""By so many first bytes a photo is known."""
+
 _STRIP_PIXELS = 2_000_000
+_AVIF_HEADER_BYTES = 65_536  # boxes that describe the picture stand before the picture
+_SRGB_PRIMARIES, _SRGB_TRANSFERS = (1, 2, 5, 6), (1, 2, 6, 13, 14, 15)
+"""Numbers of ITU-T H.273 that everybody shows as sRGB: BT.709, unknown, BT.601."""
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _DECODE_ERRORS = (
     OSError,
@@ -71,7 +78,7 @@ def decode(data: bytes, name: str, max_pixels: int) -> Photo:
     Raises:
         UnreadableImage: The data are damaged, too large, of several pictures or no photo.
     """
-    kind = _sniff(data, name)
+    kind = sniff(data, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Pillow warns of odd metadata
@@ -91,13 +98,17 @@ def reason(error: BaseException) -> str:
     return " ".join(text.split())[:120].rstrip(".")
 
 
-def _sniff(data: bytes, name: str) -> str:
-    """Format by the first bytes."""
+def sniff(data: bytes, name: str) -> str:
+    """Format of a file by its first `HEAD_BYTES` bytes.
+
+    Raises:
+        UnreadableImage: It is empty or no photo.
+    """
     if not data:
         raise UnreadableImage(f"{name} is empty (0 bytes); take another copy.")
     for magic, kind in (
         (b"\xff\xd8\xff", "JPEG"),
-        (metadata.PNG_SIGNATURE, "PNG"),
+        (png_file.SIGNATURE, "PNG"),
         (b"II*\0", "TIFF"),
         (b"MM\0*", "TIFF"),
         (b"II+\0", "TIFF"),
@@ -138,16 +149,17 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
             f"{name} has {width * height / 1e6:.0f} megapixels, more than the "
             f"{max_pixels / 1e6:.0f} allowed; make it smaller first."
         )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise UnreadableImage(f"{name} holds {frames} pictures; export the one to edit as a file of its own.")
-    orientation, exif = _exif(image, data, kind)
+    has_more = _has_further_pictures(image, name)
+    png = png_file.read_metadata(data) if kind == "PNG" else None
+    orientation, exif_block = _exif(image, kind, png)
     deep = _deep_mode(image, data, kind, name)
     pixels: NDArray[Any]
     alpha: NDArray[Any] | None
     cmyk: NDArray[np.uint8] | None = None
     if deep:
         pixels, alpha = _decode_deep(data, kind)
+        if png and png.transparent_grey is not None and alpha is None:
+            alpha = np.where(pixels[..., 0] == png.transparent_grey, 0, 65535).astype(np.uint16)
     else:
         image.load()
         pixels, alpha, cmyk = _channels(image, name)
@@ -157,9 +169,11 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
         pixels = np.ascontiguousarray(upright(pixels))
         alpha = None if alpha is None else np.ascontiguousarray(upright(alpha))
         cmyk = None if cmyk is None else np.ascontiguousarray(upright(cmyk))
-    clean_exif = metadata.upright_exif(exif, (pixels.shape[1], pixels.shape[0]))
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    chroma_444, depth = _avif_coding(data) if kind == "AVIF" else (True, image.info.get("bit_depth", 8))
+    clean_exif = exif.upright_exif(exif_block, (pixels.shape[1], pixels.shape[0]))
+    xmp = png.xmp if png else image.info.get("xmp")
+    subsampling, depth = (
+        _avif_coding(data, name) if kind == "AVIF" else ("4:4:4", image.info.get("bit_depth", 8))
+    )
     return Photo(
         pixels=pixels,
         format=kind,
@@ -167,56 +181,56 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
         alpha=alpha,
         icc_profile=image.info.get("icc_profile") or None,
         exif=clean_exif,
-        xmp=metadata.upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp),
+        xmp=metadata.clean_xmp(xmp),
         dpi=_dpi(image),
         jpeg=_jpeg_settings(image, orientation) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         lossless=kind in ("PNG", "TIFF", "BMP", "GIF") or (kind == "WEBP" and b"VP8L" in _riff_kinds(data)),
-        chroma_444=chroma_444,
-        png_chunks=_kept_chunks(data) if kind == "PNG" else [],
+        avif_subsampling=subsampling,
+        png_chunks=png.kept if png else [],
         cmyk=cmyk,
-        notes=tuple(_notes(data, image, exif, clean_exif, depth)),
+        notes=tuple(
+            _notes(
+                depth,
+                has_credentials=metadata.has_content_credentials(data, xmp),
+                lost_exif=bool(exif_block) and clean_exif is None,
+                has_more=has_more,
+            )
+        ),
     )
 
 
-def _exif(image: Image.Image, data: bytes, kind: str) -> tuple[int, bytes | None]:
+def _has_further_pictures(image: Image.Image, name: str) -> bool:
+    """Whether a file holds previews or the like beside its one picture; several pictures are refused."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return tiff_file.check_pages(image, name)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UnreadableImage(f"{name} holds {frames} pictures; export the one to edit as a file of its own.")
+    return "mp" in image.info or "mpoffset" in image.info
+
+
+def _exif(image: Image.Image, kind: str, png: png_file.PngMetadata | None) -> tuple[int, bytes | None]:
     """Orientation still to be applied after decoding, and the EXIF block without its prefix."""
     if kind == "TIFF":  # Pillow turns TIFF pixels upright itself
-        from exprgan.image_encode import tiff_exif
-
-        return 1, tiff_exif(image)
-    exif = image.info.get("exif")
-    if kind == "HEIF":  # the decoder turns the pixels and leaves the tag
-        exif = metadata.with_orientation(exif.removeprefix(metadata.EXIF_PREFIX), 1) if exif else None
-    exif = exif.removeprefix(metadata.EXIF_PREFIX) if exif else None
-    return metadata.exif_orientation(exif), exif
+        return 1, tiff_file.tiff_exif(image)
+    block = png.exif if png else image.info.get("exif")
+    block = block.removeprefix(exif.PREFIX) if block else None
+    if kind == "HEIF" and block:  # the decoder turns the pixels and leaves the tag
+        block = exif.with_orientation(block, 1)
+    return exif.orientation_of(block), block
 
 
 def _deep_mode(image: Image.Image, data: bytes, kind: str, name: str) -> str | None:
     """Mode of a picture with 16 bits a channel, which Pillow would cut to 8; None for others."""
     if kind == "PNG" and data[24] == 16:
         return {0: "I;16", 2: "RGB;16", 4: "LA;16", 6: "RGBA;16"}[data[25]]
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits, sample = set(image.tag_v2.get(258, (1,))), set(image.tag_v2.get(339, (1,)))
-        photometric, num = image.tag_v2.get(262, 1), image.tag_v2.get(277, 1)
-        if bits == {16} and sample == {1} and (photometric, num) in {(1, 1), (1, 2), (2, 3), (2, 4)}:
-            return {1: "I;16", 2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}[num]
-        if max(bits) > 8:
-            raise UnreadableImage(
-                f"{name} is a TIFF of a kind that cannot be edited ({max(bits)} bits, {num} channels); "
-                "save it as RGB with 8 or 16 bits."
-            )
-    return None
+    return tiff_file.deep_mode(image, name) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
 def _decode_deep(data: bytes, kind: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Pixels and alpha of a 16-bit PNG or TIFF, upright for TIFF."""
-    orientation = 1
-    if kind == "PNG":
-        for _ in metadata.png_chunks(data):  # OpenCV fills damaged PNGs with black
-            pass
-    else:
-        orientation = metadata.exif_orientation(data)
-        data = metadata.with_orientation(data) if orientation != 1 else data
+    orientation = exif.orientation_of(data) if kind == "TIFF" else 1
+    data = exif.with_orientation(data) if orientation != 1 else data
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -229,8 +243,12 @@ def _decode_deep(data: bytes, kind: str) -> tuple[NDArray[Any], NDArray[Any] | N
         array_bgr = np.ascontiguousarray(_TRANSPOSE[orientation](array_bgr))
     if array_bgr.ndim == 2:
         return cv2.cvtColor(array_bgr, cv2.COLOR_GRAY2RGB), None
-    alpha = np.ascontiguousarray(array_bgr[..., 3]) if array_bgr.shape[2] == 4 else None
-    return np.ascontiguousarray(array_bgr[..., 2::-1]), alpha
+    if array_bgr.shape[2] == 4:
+        return np.ascontiguousarray(array_bgr[..., 2::-1]), np.ascontiguousarray(array_bgr[..., 3])
+    rows = max(1, _STRIP_PIXELS // array_bgr.shape[1])
+    for top in range(0, len(array_bgr), rows):  # in place: a second array would double the memory
+        array_bgr[top : top + rows] = array_bgr[top : top + rows, :, ::-1].copy()
+    return array_bgr, None
 
 
 def _channels(
@@ -264,7 +282,17 @@ def _to_array(image: Image.Image, mode: str) -> NDArray[np.uint8]:
 
 
 def _jpeg_settings(image: JpegImagePlugin.JpegImageFile, orientation: int) -> JpegSettings:
-    tables = [list(image.quantization[layer[3]]) for layer in image.layer[:2]]
+    """Compression of a JPEG file, or the nearest better one that Pillow can write.
+
+    Pillow has one table for the first channel and one for all others, so these get the finest of theirs.
+    """
+    by_channel = [list(image.quantization[layer[3]]) for layer in image.layer]
+    transform = image.info.get("adobe_transform")
+    is_rgb = image.layers == 3 and (transform == 0 or [layer[0] for layer in image.layer] == list(b"RGB"))
+    if is_rgb or transform == 2:  # all alike in what is written: RGB, or CMYK for Adobe's YCCK
+        tables = [np.min(by_channel, axis=0).tolist()]
+    else:
+        tables = by_channel[:1] + ([np.min(by_channel[1:], axis=0).tolist()] if by_channel[1:] else [])
     subsampling = JpegImagePlugin.get_sampling(image)
     if orientation >= 5:  # rows and columns swap
         tables = [np.reshape(table, (8, 8)).T.ravel().tolist() for table in tables]
@@ -275,7 +303,8 @@ def _jpeg_settings(image: JpegImagePlugin.JpegImageFile, orientation: int) -> Jp
         tables=tables,
         subsampling=subsampling,
         progressive=bool(image.info.get("progressive")),
-        segments=metadata.jpeg_segments(image.applist),
+        is_rgb=is_rgb,
+        segments=metadata.kept_jpeg_segments(image.applist),
         comment=image.info.get("comment"),
     )
 
@@ -283,17 +312,6 @@ def _jpeg_settings(image: JpegImagePlugin.JpegImageFile, orientation: int) -> Jp
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     dpi = image.info.get("dpi")
     return (float(dpi[0]), float(dpi[1])) if dpi and all(0 < value < 1e5 for value in dpi) else None
-
-
-_KEPT_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tIME", b"tEXt", b"zTXt", b"iTXt")
-
-
-def _kept_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    return [
-        (kind, content)
-        for kind, content in metadata.png_chunks(data)
-        if kind in _KEPT_CHUNKS and not content.startswith((b"XML:com.adobe.xmp\0", b"Raw profile type "))
-    ]
 
 
 def _riff_kinds(data: bytes) -> list[bytes]:
@@ -305,25 +323,42 @@ def _riff_kinds(data: bytes) -> list[bytes]:
     return kinds
 
 
-def _avif_coding(data: bytes) -> tuple[bool, int]:
-    """Whether colour is at full resolution, and bits a channel, from the first av1C box."""
+def _avif_coding(data: bytes, name: str) -> tuple[str, int]:
+    """Colour subsampling and bits a channel, from the first av1C box (AV1-ISOBMFF 2.3.3).
+
+    Raises:
+        UnreadableImage: The colours are neither sRGB nor described by an ICC profile.
+    """
+    colours = re.search(rb"colrnclx(.{4})", data[:_AVIF_HEADER_BYTES], re.DOTALL)
+    if (
+        colours
+        and b"colrprof" not in data[:_AVIF_HEADER_BYTES]
+        and b"colrrICC" not in data[:_AVIF_HEADER_BYTES]
+    ):
+        primaries, transfer = struct.unpack(">HH", colours[1])
+        if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
+            raise UnreadableImage(
+                f"{name} has wide-gamut or HDR colours without an ICC profile (CICP {primaries}/{transfer}); "
+                "export it as sRGB or with a profile."
+            )
     at = data.find(b"av1C")
     if at < 0 or at + 7 > len(data):
-        return True, 8
+        return "4:4:4", 8
     flags = data[at + 6]
-    return not flags & 0b1000, (12 if flags & 0b100000 else 10) if flags & 0b1000000 else 8
+    depth = (12 if flags & 0b100000 else 10) if flags & 0b1000000 else 8
+    if flags & 0b10000:
+        return "4:0:0", depth
+    return ("4:4:4" if not flags & 0b1000 else "4:2:0" if flags & 0b100 else "4:2:2"), depth
 
 
-def _notes(
-    data: bytes, image: Image.Image, exif: bytes | None, clean_exif: bytes | None, depth: int
-) -> list[str]:
+def _notes(depth: int, *, has_credentials: bool, lost_exif: bool, has_more: bool) -> list[str]:
     notes = []
-    if metadata.has_content_credentials(data):
+    if has_credentials:
         notes.append("Its content credentials (C2PA) are left out, because an edit breaks their signature.")
-    if exif and clean_exif is None:
+    if lost_exif:
         notes.append("Its EXIF block is damaged and is left out.")
     if depth > 8:
         notes.append(f"It has {depth} bits a channel, of which 8 are kept.")
-    if "mp" in image.info or "mpoffset" in image.info:
+    if has_more:
         notes.append("The further pictures in the file (gain map, depth or preview) are left out.")
     return notes

@@ -8,7 +8,9 @@ view that networks get.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from exprgan import metadata
 from exprgan.errors import ExprganError, UnreadableImage, UsageError
-from exprgan.image_decode import FORMATS_TEXT, decode, reason
+from exprgan.image_decode import FORMATS_TEXT, HEAD_BYTES, decode, reason, sniff
 from exprgan.image_encode import encode_pixels
 from exprgan.photo import JpegSettings, Photo
 
@@ -56,6 +58,22 @@ READABLE_EXTENSIONS = (*EXTENSIONS, ".gif", ".heic", ".heif")
 MAX_PIXELS = 512_000_000
 """Larger pictures are refused before they are decoded."""
 
+MAX_BYTES = 9 * MAX_PIXELS
+"""Larger files are refused before they are read: none of that many pixels has more, even uncompressed."""
+
+_PLACE_ERRORS = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ELOOP,
+)
+"""What is wrong with the place and not with the writing: another `--output` helps."""
+
 
 def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decode a photo.
@@ -74,7 +92,7 @@ def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         path, data, name = None, source, "The input"
     else:
         path = Path(source)
-        data, name = _read_bytes(path), str(path)
+        data, name = _read_bytes(path), shown(path)
     return replace(decode(data, name, max_pixels), path=path)
 
 
@@ -126,7 +144,9 @@ def output_format(photo: Photo, path: Path) -> str:
     target = photo.format if same or not suffix else EXTENSIONS.get(suffix, "")
     if target not in EXTENSIONS.values():
         what = f"a {photo.format} file" if target else f"a file called *{suffix}"
-        raise UsageError(f"{path.name} cannot be saved as {what}; choose {FORMATS_TEXT} with --output.")
+        raise UsageError(
+            f"{shown(Path(path.name))} cannot be saved as {what}; choose {FORMATS_TEXT} with --output."
+        )
     return target
 
 
@@ -163,11 +183,14 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all; a link is followed.
 
     Raises:
-        UsageError: The folder is missing or may not be written to, or the name is impossible.
+        UsageError: The folder is missing or may not be written to, the name is impossible or taken by what is
+            no file.
         ExprganError: Writing failed on the way.
     """
     temporary, path = None, Path(os.path.realpath(path))
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{shown(path)} is no ordinary file; choose another place with --output.")
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".exprgan-", suffix=".part")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -178,13 +201,9 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        kind = (
-            UsageError
-            if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))
-            else ExprganError
-        )
+        kind = UsageError if error.errno in _PLACE_ERRORS else ExprganError
         raise kind(
-            f"{path} cannot be written ({reason(error)}); choose another place with --output."
+            f"{shown(path)} cannot be written ({reason(error)}); choose another place with --output."
         ) from error
     except BaseException:
         if temporary is not None:
@@ -206,11 +225,31 @@ def _new_file_mode(path: Path) -> int:
 
 
 def _read_bytes(path: Path) -> bytes:
+    """Content of a photo file; what is no photo by its first bytes is not read further."""
+    name = shown(path)
     try:
-        return path.read_bytes()
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UnreadableImage(f"{name} is a folder; name a photo in it.")
+        if not stat.S_ISREG(status.st_mode):  # a pipe may never end, a device gives no photo
+            raise UnreadableImage(f"{name} is no ordinary file; copy what it gives into one.")
+        if status.st_size > MAX_BYTES:
+            raise UnreadableImage(
+                f"{name} has {status.st_size / 1e9:.1f} GB, more than the {MAX_BYTES / 1e9:.1f} allowed; "
+                "make it smaller first."
+            )
+        with path.open("rb") as file:
+            sniff(file.read(HEAD_BYTES), name)
+            file.seek(0)
+            return file.read()
     except FileNotFoundError as error:
-        raise UnreadableImage(f"{path} does not exist; check the name and the folder.") from error
-    except IsADirectoryError as error:
-        raise UnreadableImage(f"{path} is a folder; name a photo in it.") from error
+        raise UnreadableImage(f"{name} does not exist; check the name and the folder.") from error
     except (OSError, ValueError) as error:
-        raise UnreadableImage(f"{path} cannot be read ({reason(error)}); check its permissions.") from error
+        raise UnreadableImage(f"{name} cannot be read ({reason(error)}); check its permissions.") from error
+    except MemoryError as error:
+        raise UnreadableImage(f"{name} does not fit into memory; make it smaller first.") from error
+
+
+def shown(path: Path) -> str:
+    """A path as messages name it: on one line, whatever letters it has."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))

@@ -19,7 +19,8 @@ class JpegSettings:
     tables: list[list[int]]  # quantisation tables of luma and chroma, natural order
     subsampling: int  # Pillow's number: 0 4:4:4, 1 4:2:2, 2 4:2:0, -1 none
     progressive: bool
-    segments: bytes  # application segments kept as they are (Photoshop, IPTC)
+    is_rgb: bool  # channels are stored as RGB and not as luma and chroma
+    segments: bytes  # application segments to be written again (Photoshop with IPTC, extended XMP)
     comment: bytes | None
 
 
@@ -38,7 +39,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     jpeg: JpegSettings | None = None
     lossless: bool = True  # whether the file's format keeps every pixel value
-    chroma_444: bool = True  # whether a lossy file stores colour at full resolution
+    avif_subsampling: str = "4:4:4"  # resolution of colour in an AVIF file
     png_chunks: list[tuple[bytes, bytes]] = field(default_factory=list)  # text, gamma and the like
     cmyk: NDArray[np.uint8] | None = None  # (H, W, 4) as stored, upright, for CMYK files
     notes: tuple[str, ...] = ()  # what the user should know, one sentence each
