@@ -95,7 +95,12 @@ def decode(data: bytes, name: str, max_pixels: int) -> Photo:
 def reason(error: BaseException) -> str:
     """Why an operation failed, in a few words and on one line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return " ".join(text.split())[:120].rstrip(".")
+    return one_line(" ".join(text.split())[:120].rstrip("."))
+
+
+def one_line(text: str) -> str:
+    """Text without what would break a message's line: other letters are written as in Python."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def sniff(data: bytes, name: str) -> str:

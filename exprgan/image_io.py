@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from exprgan import metadata
 from exprgan.errors import ExprganError, UnreadableImage, UsageError
-from exprgan.image_decode import FORMATS_TEXT, HEAD_BYTES, decode, reason, sniff
+from exprgan.image_decode import FORMATS_TEXT, HEAD_BYTES, decode, one_line, reason, sniff
 from exprgan.image_encode import encode_pixels
 from exprgan.photo import JpegSettings, Photo
 
@@ -252,4 +252,4 @@ def _read_bytes(path: Path) -> bytes:
 
 def shown(path: Path) -> str:
     """A path as messages name it: on one line, whatever letters it has."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    return one_line(str(path))

@@ -166,3 +166,37 @@ def adobe_rgb() -> bytes:
     return matrix_profile(
         b"RGB ", tags | {b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)}
     )
+
+
+@lru_cache
+def cmyk_profile() -> bytes:
+    """A printer's profile as tables: inks at full and none for A2B0, a 9-point grid back for B2A0 (lut8)."""
+    levels = np.linspace(0, 1, 9)
+    inks = np.stack(np.meshgrid(*[np.array([0.0, 1.0])] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
+    lab_grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    to_lab = _lut8(4, 3, 2, _lab_codes((1 - inks[:, :3]) * (1 - 0.9 * inks[:, 3:])))
+    black = 1 - lab_grid[:, :1]  # as much black as the lightness asks for, and colour by a and b
+    a, b = (lab_grid[:, i : i + 1] * 2 - 1 for i in (1, 2))
+    cmy = np.clip(np.concatenate([-a, a, b], axis=1), 0, 1)
+    from_lab = _lut8(3, 4, 9, np.rint(255 * np.concatenate([cmy, black], axis=1)))
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    tags = {f"A2B{i}".encode(): to_lab for i in range(3)} | {f"B2A{i}".encode(): from_lab for i in range(3)}
+    profile = bytearray(matrix_profile(b"CMYK", tags | {b"wtpt": white}))
+    profile[12:24] = b"prtrCMYKLab "
+    return bytes(profile)
+
+
+def _lab_codes(rgb: np.ndarray) -> np.ndarray:
+    """Lab of sRGB (N, 3) in 0..1, as lut8 has it: L * 2.55, a and b + 128."""
+    image = Image.fromarray(np.rint(rgb * 255).astype(np.uint8)[None])
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    lab = np.asarray(ImageCms.profileToProfile(image, *profiles, outputMode="LAB"))[0]
+    return np.concatenate([lab[:, :1], lab[:, 1:].astype(np.int8) + 128.0], axis=1)
+
+
+def _lut8(num_in: int, num_out: int, num_steps: int, nodes: np.ndarray) -> bytes:
+    """A lut8Type tag with straight curves (ICC.1:2022, 10.11)."""
+    matrix = struct.pack(">9i", *(65536 if i in (0, 4, 8) else 0 for i in range(9)))
+    straight = bytes(range(256))
+    head = b"mft1\0\0\0\0" + bytes([num_in, num_out, num_steps, 0]) + matrix
+    return head + straight * num_in + nodes.astype(np.uint8).tobytes() + straight * num_out

@@ -120,6 +120,11 @@ def test_preview_after_the_picture_of_a_tiff_is_left_out_with_a_note() -> None:
         assert getattr(out, "n_frames", 1) == 1
 
 
+def test_deep_grey_tiff_with_alpha_is_refused() -> None:
+    with pytest.raises(UnreadableImage, match="16 bits, 2 channels"):
+        image_io.read(deep_tiff(deep_scene(2)))
+
+
 def test_premultiplied_deep_tiff_is_refused() -> None:
     data = deep_tiff(deep_scene(4)).replace(
         struct.pack("<HHIHH", 338, 3, 1, 2, 0), struct.pack("<HHIHH", 338, 3, 1, 1, 0)
