@@ -143,7 +143,14 @@ def _open(data: bytes, kind: str, name: str) -> Image.Image:
                 f'{name} is a HEIC photo, which needs an extra: pip install "exprgan[heif]".'
             ) from error
         return HeifImageFile(BytesIO(data))
-    return _OPENERS[kind](BytesIO(data), name)
+    try:
+        return _OPENERS[kind](BytesIO(data), name)
+    except SyntaxError as error:
+        if "unknown pixel mode" not in str(error):
+            raise
+        raise UnreadableImage(
+            f"{name} is a {kind} of a kind that cannot be edited; save it as RGB with 8 or 16 bits."
+        ) from error
 
 
 def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:

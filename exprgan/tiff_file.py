@@ -19,8 +19,7 @@ from exprgan.photo import Photo
 _NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _CHANNELS, _EXTRA, _SAMPLE_FORMAT = 254, 258, 262, 277, 338, 339
 _DNG_VERSION, _PHOTOSHOP = 50706, 34377
 _DEEP_KINDS = {(1, 1): "I;16", (2, 3): "RGB;16", (2, 4): "RGBA;16"}
-"""Mode for photometric interpretation and number of channels of what is edited at 16 bits; no decoder at hand reads
-grey with alpha."""
+"""Mode for photometric interpretation and number of channels of what is edited at 16 bits."""
 _DESCRIPTIVE_TAGS = (270, 271, 272, 285, 305, 306, 315, 316, 33432, 33723, _PHOTOSHOP, 36867)
 """Tags that are carried over: camera, software, dates, author, rights, IPTC, Photoshop."""
 _STRIP_BYTES = 4_000_000
