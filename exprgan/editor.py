@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from exprgan import colour, image_io
+from exprgan import colour, image_encode, image_io
 from exprgan.blend import Edit, apply_edit
 from exprgan.device import memory_errors, resolve_device
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
@@ -70,8 +70,8 @@ class EditResult:
         image_io.write(self.photo, self.image, path, weights=self.weights or None)
 
     def to_pil(self) -> Image.Image:
-        """The edited photo as an 8-bit RGB picture with its colour profile."""
-        picture = Image.fromarray(to_uint8(self.image))
+        """The edited photo as an 8-bit picture with its colour profile: L, LA, RGB or RGBA, as the input was."""
+        picture = Image.fromarray(image_encode.stored_array(self.photo, self.image))
         if self.photo.pixel_profile:
             picture.info["icc_profile"] = self.photo.pixel_profile
         return picture
@@ -300,18 +300,20 @@ def as_photo(image: ImageInput) -> Photo:
 
 def _photo_of_pil(picture: Image.Image) -> Photo:
     upright = ImageOps.exif_transpose(picture)
-    alpha = None
+    profile = upright.info.get("icc_profile")
+    if upright.mode in ("F", "I", "LAB", "HSV"):
+        raise UsageError(f"The picture has the mode {upright.mode}; convert it to RGB first.")
+    if upright.mode.startswith("I;16"):
+        deep = np.asarray(upright).astype(np.uint16)
+        return Photo(cv2.cvtColor(deep, cv2.COLOR_GRAY2RGB), "PNG", "I;16", icc_profile=profile)
+    if upright.mode == "CMYK":
+        return Photo(colour.cmyk_to_srgb(np.asarray(upright), profile), "PNG", "RGB")
+    mode, alpha = "L" if upright.mode in ("1", "L", "LA", "La") else "RGB", None
     if upright.has_transparency_data:
         upright = upright.convert("RGBA")
-        alpha = np.asarray(upright.getchannel("A"))
-    profile = upright.info.get("icc_profile") if upright.mode in ("RGB", "RGBA") else None
-    return Photo(
-        pixels=np.asarray(upright.convert("RGB")),
-        format="PNG",
-        mode="RGBA" if alpha is not None else "RGB",
-        alpha=alpha,
-        icc_profile=profile,
-    )
+        mode, alpha = {"L": "LA", "RGB": "RGBA"}[mode], np.asarray(upright.getchannel("A"))
+    pixels = np.asarray(upright.convert("RGB"))
+    return Photo(pixels=pixels, format="PNG", mode=mode, alpha=alpha, icc_profile=profile)
 
 
 def _outcomes(faces: Sequence[Face], chosen: Sequence[int]) -> tuple[FaceOutcome, ...]:
