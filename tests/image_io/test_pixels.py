@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from exprgan import colour, image_decode, image_io
 from exprgan.errors import UsageError
+from exprgan.photo import Photo
 from tests.image_io.made_files import (
     EXTENSION,
     LOSSLESS,
@@ -245,3 +248,33 @@ def test_wrong_pixels_are_a_programming_error() -> None:
     photo = image_io.read(saved(Image.fromarray(scene()), "PNG"))
     with pytest.raises(ValueError, match="expected"):
         image_io.encode(photo, photo.pixels[:10])
+
+
+@st.composite
+def photos(draw: st.DrawFn) -> tuple[Photo, str]:
+    """A photo of any size, depth and channels, and a format that keeps all of them."""
+    size_hw = draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
+    is_deep, has_alpha, is_grey = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    dtype = np.uint16 if is_deep else np.uint8
+    pixels = rng.integers(0, np.iinfo(dtype).max, (*size_hw, 3), dtype, endpoint=True)
+    if is_grey:
+        pixels = pixels[..., :1].repeat(3, axis=-1)
+    alpha = rng.integers(0, np.iinfo(dtype).max, size_hw, dtype, endpoint=True) if has_alpha else None
+    base = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
+    mode = {"L": "I"}.get(base, base) + ";16" if is_deep else base
+    kind = draw(st.sampled_from(["PNG", "TIFF"] if is_deep else ["PNG", "TIFF", "BMP", "WEBP"]))
+    return Photo(pixels=pixels, format=kind, mode=mode, alpha=alpha), kind
+
+
+@given(photos())
+@settings(deadline=None, max_examples=150)
+def test_lossless_formats_give_back_what_they_were_given(example: tuple[Photo, str]) -> None:
+    photo, kind = example
+    again = image_io.read(image_io.encode(photo, photo.pixels, kind))
+    assert again.format == kind and again.pixels.dtype == photo.pixels.dtype
+    assert np.array_equal(again.pixels, photo.pixels)
+    if photo.alpha is None or (photo.alpha == np.iinfo(photo.alpha.dtype).max).all():
+        assert again.alpha is None or (again.alpha == np.iinfo(again.alpha.dtype).max).all()
+    else:
+        assert np.array_equal(again.alpha, photo.alpha)

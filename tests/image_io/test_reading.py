@@ -143,6 +143,7 @@ def test_avif_colours_that_nothing_describes_to_us_are_refused(primaries: int, t
         image_io.read(marked)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_pipe_and_device_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     for path in (tmp_path / "pipe.jpg", Path("/dev/zero")):
@@ -188,7 +189,10 @@ def test_film_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["two\nlines.jpg", "bell\x07.jpg", os.fsdecode(b"latin-\xe9.jpg")])
 def test_messages_stay_on_one_line_whatever_the_name(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text("no photo")
+    try:
+        (tmp_path / name).write_text("no photo")
+    except OSError:
+        pytest.skip("this file system has no such names")
     with pytest.raises(UnreadableImage) as caught:
         image_io.read(tmp_path / name)
     message = str(caught.value)
