@@ -14,6 +14,7 @@ from PIL import Image
 
 from exprgan import exif, metadata, png_file, tiff_file
 from exprgan.errors import UsageError
+from exprgan.image_decode import reason
 from exprgan.photo import Photo
 
 JPEG_QUALITY = 95  # for photos that were not JPEG
@@ -21,6 +22,8 @@ CMYK_FADE = 64  # change of an sRGB value, of 255, at which the inks that were t
 LOSSY_QUALITY = 90  # WebP and AVIF do not tell the quality they were saved at
 PNG_STRATEGY = zlib.Z_RLE  # on photos as small as the default and four times as fast
 MAX_SEGMENT = 65_533 - 29  # bytes of EXIF or XMP that fit into one JPEG segment
+_LIMITS = {"JPEG": (65_500, 65_500**2), "WEBP": (16_383, 16_383**2), "AVIF": (32_768, 16_384**2)}
+"""Pixels a side and in all that libjpeg and libwebp write, and that libavif reads again."""
 _STRIP_PIXELS = 1_000_000
 
 
@@ -38,10 +41,11 @@ def encode_pixels(photo: Photo, pixels: NDArray[Any], target: str) -> bytes:
     if target not in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"):
         raise UsageError(f"{target} files cannot be written; choose JPEG, PNG, WebP, AVIF, TIFF or BMP.")
     width, height = pixels.shape[1], pixels.shape[0]
-    limit = {"JPEG": 65_535, "WEBP": 16_383, "AVIF": 65_536}.get(target, 2**31 - 1)
-    if max(width, height) > limit:
+    side, area = _LIMITS.get(target, (2**31 - 1, 2**31 - 1))
+    if max(width, height) > side or width * height > area:
         raise UsageError(
-            f"A {target} file holds at most {limit} pixels a side, the photo has {width}x{height}; use PNG."
+            f"The photo has {width}x{height} pixels, more than a {target} file can hold; "
+            "choose a PNG file with --output."
         )
     if target == "TIFF":
         return tiff_file.encode(photo, stored_array(photo, pixels, deep=True, cmyk=True))
@@ -155,7 +159,12 @@ def _save(array: NDArray[Any], target: str, **options: Any) -> bytes:
     image = (
         Image.fromarray(array) if mode is None else Image.frombytes(mode, array.shape[1::-1], array.tobytes())
     )
-    image.save(file, target, **options)
+    try:
+        image.save(file, target, **options)
+    except (OSError, ValueError, RuntimeError) as error:  # a profile too large for the format, and the like
+        raise UsageError(
+            f"The photo cannot be saved as {target} ({reason(error)}); choose a PNG file with --output."
+        ) from error
     return file.getvalue()
 
 

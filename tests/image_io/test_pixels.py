@@ -236,12 +236,34 @@ def test_one_pixel_goes_through(kind: str) -> None:
     assert image_io.read(image_io.encode(photo, photo.pixels)).pixels.shape == (1, 1, 3)
 
 
-@pytest.mark.parametrize("size", [(20_000, 2), (2, 20_000)])
-def test_strips_go_through_or_are_refused_with_the_limit(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(65_500, 2), (2, 65_500)])
+def test_strips_go_through(size: tuple[int, int]) -> None:
     photo = image_io.read(saved(Image.new("RGB", size, (200, 30, 90)), "PNG"))
-    assert image_io.read(image_io.encode(photo, photo.pixels, "JPEG")).size_hw == size[::-1]
-    with pytest.raises(UsageError, match="16383"):
-        image_io.encode(photo, photo.pixels, "WEBP")
+    for kind in ("JPEG", "PNG", "TIFF", "BMP"):
+        assert image_io.read(image_io.encode(photo, photo.pixels, kind)).size_hw == size[::-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size_hw"),
+    [("JPEG", (2, 65_501)), ("WEBP", (16_384, 2)), ("AVIF", (2, 32_769)), ("AVIF", (16_385, 16_384))],
+)
+def test_pictures_larger_than_their_format_are_refused(kind: str, size_hw: tuple[int, int]) -> None:
+    pixels = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (*size_hw, 3))
+    photo = Photo(pixels=pixels, format=kind, mode="RGB")
+    with pytest.raises(UsageError, match=f"more than a {kind} file can hold"):
+        image_io.encode(photo, pixels)
+
+
+def test_largest_avif_can_be_read_again() -> None:
+    photo = image_io.read(saved(Image.new("RGB", (32_768, 2)), "PNG"))
+    assert image_io.read(image_io.encode(photo, photo.pixels, "AVIF")).size_hw == (2, 32_768)
+
+
+def test_what_the_encoder_refuses_is_told_in_one_sentence() -> None:
+    photo = image_io.read(saved(Image.fromarray(scene()), "JPEG"))
+    photo = dataclasses.replace(photo, jpeg=dataclasses.replace(photo.jpeg, tables=[[1] * 63]))
+    with pytest.raises(UsageError, match="cannot be saved as JPEG"):
+        image_io.encode(photo, photo.pixels)
 
 
 def test_wrong_pixels_are_a_programming_error() -> None:
