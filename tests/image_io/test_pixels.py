@@ -261,6 +261,7 @@ def test_largest_avif_can_be_read_again() -> None:
 
 def test_what_the_encoder_refuses_is_told_in_one_sentence() -> None:
     photo = image_io.read(saved(Image.fromarray(scene()), "JPEG"))
+    assert photo.jpeg is not None
     photo = dataclasses.replace(photo, jpeg=dataclasses.replace(photo.jpeg, tables=[[1] * 63]))
     with pytest.raises(UsageError, match="cannot be saved as JPEG"):
         image_io.encode(photo, photo.pixels)
