@@ -50,16 +50,21 @@ def before_after_sheet(results: Sequence[EditResult], *, panel_px: int = PANEL_P
     return sheet
 
 
+def encode_sheet(path: Path, results: Sequence[EditResult]) -> bytes:
+    """The bytes of the sheet's file, in the format of the path's extension, PNG where it names none."""
+    target = image_io.EXTENSIONS.get(path.suffix.lower(), "PNG")
+    buffer = BytesIO()
+    before_after_sheet(results).save(buffer, target, quality=92)
+    return buffer.getvalue()
+
+
 def write_sheet(path: Path, results: Sequence[EditResult]) -> None:
     """Write the sheet as a PNG or JPEG file, whole or not at all.
 
     Raises:
         UsageError: The file cannot be written there or in that format.
     """
-    target = image_io.EXTENSIONS.get(path.suffix.lower(), "PNG")
-    buffer = BytesIO()
-    before_after_sheet(results).save(buffer, target, quality=92)
-    image_io.write_atomic(path, buffer.getvalue())
+    image_io.write_atomic(path, encode_sheet(path, results))
 
 
 def _surroundings(result: EditResult) -> tuple[slice, slice]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,37 @@ class EditResult:
     photo: Photo  # the input, with all that its file holds beside the pixels
     weights: str = ""  # name and hash of the generator's weights
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, *, provenance: bool = True, strip_metadata: bool = False) -> None:
         """Write the photo with the metadata of the input; an existing file is replaced.
+
+        Args:
+            path: File to write; its extension names the format.
+            provenance: Whether to mark the file as edited by a trained model (XMP DigitalSourceType).
+            strip_metadata: Leave out EXIF, XMP, IPTC and text; the colour profile stays.
 
         Raises:
             UsageError: The path cannot be written or its format cannot hold the photo.
         """
-        image_io.write(self.photo, self.image, path, weights=self.weights or None)
+        data = self.encode(path, provenance=provenance, strip_metadata=strip_metadata)
+        image_io.write_atomic(Path(path), data)
+
+    def encode(
+        self, path: Path | str | None = None, *, provenance: bool = True, strip_metadata: bool = False
+    ) -> bytes:
+        """The bytes that `save` writes; without a path, in the format of the input.
+
+        Raises:
+            UsageError: The path's extension names no format, or its format cannot hold the photo.
+        """
+        target = image_io.output_format(self.photo, Path(path)) if path is not None else None
+        return image_io.encode(
+            self.photo,
+            self.image,
+            target,
+            weights=self.weights or None,
+            provenance=provenance,
+            strip_metadata=strip_metadata,
+        )
 
     def to_pil(self) -> Image.Image:
         """The edited photo as an 8-bit picture with its colour profile: L, LA, RGB or RGBA, as the input was."""
@@ -119,7 +144,9 @@ class Editor:
     ) -> None:
         self.detector, self.segmenter, self.generator = detector, segmenter, generator
         self.device, self.weights = device, weights
-        self._detector_lock = threading.Lock()  # OpenCV's cascades keep state while they search
+        self._detector_lock: AbstractContextManager[Any] = (
+            nullcontext() if getattr(detector, "is_thread_safe", False) else threading.Lock()
+        )
 
     @classmethod
     def from_pretrained(

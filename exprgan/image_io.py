@@ -33,6 +33,7 @@ __all__ = [
     "encode",
     "output_format",
     "read",
+    "read_bytes",
     "write",
     "write_atomic",
 ]
@@ -75,12 +76,13 @@ _PLACE_ERRORS = (
 """What is wrong with the place and not with the writing: another `--output` helps."""
 
 
-def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, path: Path | None = None) -> Photo:
     """Decode a photo.
 
     Args:
         source: Path of the file, or its bytes.
         max_pixels: Larger pictures are refused before decoding.
+        path: Where the bytes come from, if from a file.
 
     Returns:
         The photo; pixels upright, RGB, uint8, or uint16 for 16-bit PNG and TIFF.
@@ -89,10 +91,10 @@ def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         UnreadableImage: The file is missing, damaged, too large, animated or not a photo.
     """
     if isinstance(source, bytes):
-        path, data, name = None, source, "The input"
+        data, name = source, shown(path) if path else "The input"
     else:
         path = Path(source)
-        data, name = _read_bytes(path), shown(path)
+        data, name = read_bytes(path), shown(path)
     return replace(decode(data, name, max_pixels), path=path)
 
 
@@ -224,8 +226,12 @@ def _new_file_mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Content of a photo file; what is no photo by its first bytes is not read further."""
+def read_bytes(path: Path) -> bytes:
+    """Content of a photo file; what is no photo by its first bytes is not read further.
+
+    Raises:
+        UnreadableImage: The file is missing, no photo or may not be read.
+    """
     name = shown(path)
     try:
         status = path.stat()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 import exprgan
 from exprgan.errors import DeviceError, NoFaceFound
+from exprgan.photo import Photo
 from tests.conftest import RunCli
 
 
@@ -99,22 +102,22 @@ def test_a_fault_of_our_own_is_one_line_unless_debugging(
 
 
 def test_a_fault_with_one_photo_of_a_folder_does_not_stop_the_others(
-    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_path: Path
 ) -> None:
     tried = []
 
-    def fail(editor: object, source: Path, face: str) -> None:
-        tried.append(source.name)
-        raise ZeroDivisionError("odd") if source.name == "a.jpg" else NoFaceFound("no face")
+    def fail(editor: object, photo: Photo, face: str) -> None:
+        tried.append(photo.path.name)
+        raise ZeroDivisionError("odd") if photo.path.name == "a.jpg" else NoFaceFound("no face")
 
     editor = type("MadeEditor", (), {"prepare": fail, "weights": "", "device": "cpu"})()
     monkeypatch.setattr("exprgan.editor.Editor.from_pretrained", lambda *_, **__: editor)
     for name in ("a.jpg", "b.jpg"):
-        (tmp_path / name).touch()
-    result = run_cli("edit", tmp_path, "--output", tmp_path / "out")
+        shutil.copy(sample_path, tmp_path / name)
+    result = run_cli("edit", tmp_path, "--output", tmp_path / "out", "--jobs", "1")
     assert (result.code, tried) == (1, ["a.jpg", "b.jpg"])
     assert "ZeroDivisionError" in result.stderr
-    assert "0 of 2 photos edited, 2 failed." in result.stderr
+    assert re.search(r"failed: NoFaceFound +1", result.stderr)
 
 
 def test_ctrl_c_ends_with_130(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:

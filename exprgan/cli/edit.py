@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exprgan.batch_plan import Plan, PlanOptions, plan_jobs, wanted_expressions
 from exprgan.cli import options
-from exprgan.cli.edit_plan import Job, plan_jobs, wanted_expressions
 from exprgan.cli.output import Format, Output, start
-from exprgan.errors import DeviceError, ExprganError, UsageError
+from exprgan.errors import ExprganError, UsageError
 
 if TYPE_CHECKING:
-    from exprgan.editor import Editor, EditResult
+    from exprgan.batch import EditSettings, PhotoReport, PhotoWork
+    from exprgan.editor import Editor
 
+INTERRUPTED = 130
 EXAMPLES = """
 Examples:\n
   exprgan edit photo.jpg --to happy\n
   exprgan edit photo.jpg --to sad --strength 0.6 --face all --output sad.jpg --compare sheet.png\n
   exprgan edit photo.jpg --to all --output sheet/\n
-  exprgan edit photos/ --to happy --output edited/
+  exprgan edit photos/ --to happy --output edited/ --skip-existing\n
+  exprgan edit - --to happy < photo.jpg > happy.jpg\n
 """
 
 
 def edit(
-    source: Annotated[
-        Path, typer.Argument(metavar="PHOTO", help="A photo, or a folder of photos.", show_default=False)
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTO...",
+            help="Photos, folders of photos, patterns such as 'photos/*.jpg', or - for stdin to stdout.",
+            show_default=False,
+        ),
     ],
     to: Annotated[
         list[str] | None,
@@ -58,6 +72,13 @@ def edit(
         ),
     ] = None,
     overwrite: options.OverwriteOption = False,
+    skip_existing: options.SkipExistingOption = False,
+    recursive: options.RecursiveOption = True,
+    dry_run: options.DryRunOption = False,
+    jobs: options.JobsOption = None,
+    fail_fast: options.FailFastOption = False,
+    strip_metadata: options.StripMetadataOption = False,
+    no_provenance: options.NoProvenanceOption = False,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
     detector: options.DetectorOption = "builtin",
@@ -66,73 +87,192 @@ def edit(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Give the faces of a photo another expression; the rest of the photo stays as it is."""
+    """Give the faces of photos another expression; the rest of a photo stays as it is."""
     out = start(format, quiet, verbose)
     expressions = wanted_expressions(to or ["happy"])
     if not 0 <= strength <= 1:
         raise UsageError(f"The strength is {strength:g}; give a number from 0 to 1.")
-    with_sheet = any(word.strip().lower() == "all" for word in to or [])
-    jobs = plan_jobs(source, expressions, output, compare, overwrite=overwrite, with_sheet=with_sheet)
+    plan_options = PlanOptions(
+        expressions=expressions,
+        output=output,
+        compare=compare,
+        with_sheet=any(word.strip().lower() == "all" for word in to or []),
+        recursive=recursive,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+    )
+    is_piped = "-" in sources
+    if is_piped:
+        _check_pipe(sources, plan_options, out, dry_run=dry_run)
+        plan = Plan(())
+    else:
+        plan = plan_jobs(sources, plan_options)
 
-    from exprgan.editor import Editor
+    from exprgan.batch import EditSettings
 
-    started = time.perf_counter()
-    editor = Editor.from_pretrained(weights, device, detector, detector_weights=weights_dir)
-    out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
-    if not source.is_dir():
-        _edit_photo(editor, jobs[0], strength, face, out)
+    settings = EditSettings(strength, face, detector, not no_provenance, strip_metadata)
+    if dry_run:
+        _show_dry_run(plan, _work(None, plan, plan_options, settings, weights), out)
         return
-    failed = 0
-    for job in jobs:
-        try:
-            _edit_photo(editor, job, strength, face, out)
-        except DeviceError:
-            raise
-        except Exception as error:  # one bad photo must not stop the others
-            if os.environ.get("EXPRGAN_DEBUG") == "1" and not isinstance(error, ExprganError):
-                raise
-            failed += 1
-            out.error(error, source=str(job.source))
-    out.note(f"{len(jobs) - failed} of {len(jobs)} photos edited, {failed} failed.")
-    if failed:
-        raise typer.Exit(1)
+
+    def load() -> Editor:
+        from exprgan.editor import Editor
+
+        started = time.perf_counter()
+        editor = Editor.from_pretrained(weights, device, detector, detector_weights=weights_dir)
+        out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
+        return editor
+
+    if is_piped:
+        _edit_pipe(load(), settings, expressions[0], output, out=out)
+        return
+    work = _work(load(), plan, plan_options, settings, weights)
+    if plan.is_single:
+        _edit_single(plan, work, out)
+    else:
+        _edit_batch(plan, work, jobs, fail_fast, out)
 
 
 edit.__doc__ = f"{edit.__doc__}\n{EXAMPLES}"
 
 
-def _edit_photo(editor: Editor, job: Job, strength: float, face: str, out: Output) -> None:
+def _work(
+    editor: Editor | None, plan: Plan, chosen: PlanOptions, settings: EditSettings, weights: Path | None
+) -> PhotoWork:
+    from exprgan.batch import PhotoWork, weights_hash
+    from exprgan.batch_manifest import Manifest
+
+    is_recorded = plan.folder is not None and (not plan.is_single or chosen.skip_existing)
+    manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
+    return PhotoWork(
+        editor,
+        settings,
+        manifest=manifest,
+        weights=weights_hash(weights) if manifest else "",
+        overwrite=chosen.overwrite,
+        skip_existing=chosen.skip_existing,
+    )
+
+
+def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
+    from exprgan.cli.edit_report import show_plan
+    from exprgan.image_io import read_bytes
+
+    lines = []
+    for job in plan.jobs:
+        try:
+            todo = set(work.unfinished(job, read_bytes(job.source) if work.skip_existing else b""))
+        except ExprganError as error:
+            out.error(error, source=str(job.source))
+            continue
+        for name, path in job.named_targets.items():
+            lines.append(("planned" if name in todo else "skipped", str(job.source), str(path), name))
+    show_plan(lines, work.settings, out)
+
+
+def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
+    from exprgan.batch import one_thread
+    from exprgan.cli.edit_report import show_photo
+
+    with one_thread():
+        report = work(plan.jobs[0])
+    show_photo(report, work.settings, out, is_single=True)
+    if report.error is not None:
+        raise report.error
+
+
+def _edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, out: Output) -> None:
+    from exprgan.batch import default_workers, remove_stale_parts, run
+    from exprgan.cli.edit_report import show_photo, show_summary
+
     started = time.perf_counter()
-    scene = editor.prepare(job.source, face)
-    for note in scene.photo.notes:
-        out.note(f"{job.source}: {note}")
-    for outcome in scene.outcomes:
-        if outcome.reason and outcome.reason != "not chosen":
-            out.note(f"{job.source}: face {outcome.index} is left as it is: {outcome.reason}.")
-    results = []
-    for expression, path in job.outputs.items():
-        result = editor.edit(scene, expression, strength)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        result.save(path)
-        results.append(result)
-        out.data(_record(job, path, result), str(path))
-    if job.sheet is not None:
-        from exprgan.contact_sheet import write_sheet
-
-        job.sheet.parent.mkdir(parents=True, exist_ok=True)
-        write_sheet(job.sheet, results)
-        out.data({"input": str(job.source), "sheet": str(job.sheet)}, str(job.sheet))
-    out.detail(f"{job.source}: {len(results)} edits in {time.perf_counter() - started:.2f} s.")
+    remove_stale_parts(sorted({path.parent for job in plan.jobs for path in job.targets}))
+    num_workers = min(jobs or default_workers(), len(plan.jobs))
+    out.detail(f"{len(plan.jobs)} photos, {num_workers} at a time.")
+    reports: list[PhotoReport] = []
+    with _first_interrupt_stops(out) as stop, out.progress(len(plan.jobs), "editing") as advance:
+        for report in run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast):
+            show_photo(report, work.settings, out, is_single=False)
+            is_fault = report.error is not None and not isinstance(report.error, ExprganError)
+            if is_fault and os.environ.get("EXPRGAN_DEBUG") == "1":
+                raise report.error or RuntimeError
+            reports.append(report)
+            advance()
+    show_summary(reports, len(plan.jobs), time.perf_counter() - started, out)
+    if stop.is_set():
+        raise typer.Exit(INTERRUPTED)
+    if any(report.error is not None for report in reports):
+        raise typer.Exit(1)
 
 
-def _record(job: Job, path: Path, result: EditResult) -> dict[str, object]:
-    return {
-        "input": str(job.source),
-        "output": str(path),
-        "expression": result.expression,
-        "strength": result.strength,
-        "faces": [
-            {"index": outcome.index, "edited": outcome.edited, "reason": outcome.reason or None}
-            for outcome in result.faces
-        ],
-    }
+@contextmanager
+def _first_interrupt_stops(out: Output) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one ends the process at once."""
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(INTERRUPTED)  # files are written whole or not at all, so nothing is left half done
+        stop.set()
+        os.write(
+            2, b"" if out.quiet else b"\nFinishing the photos in work; press Ctrl-C again to end at once.\n"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_pipe(sources: list[str], chosen: PlanOptions, out: Output, *, dry_run: bool) -> None:
+    if len(sources) > 1:
+        raise UsageError("- reads one photo from stdin; give it alone.")
+    if len(chosen.expressions) > 1 or chosen.with_sheet:
+        raise UsageError(
+            "- makes one photo of one; name one expression with --to, or give the photo by name."
+        )
+    if chosen.compare is not None or chosen.skip_existing or dry_run:
+        raise UsageError(
+            "- goes with none of --compare, --skip-existing and --dry-run; give the photo by name."
+        )
+    if chosen.output is None:
+        if out.format is Format.json:
+            raise UsageError(
+                "- writes the photo to stdout, where --format json writes; name a file with --output."
+            )
+        if sys.stdout.isatty():
+            raise UsageError(
+                "- would write a photo to the terminal; redirect stdout or name a file with --output."
+            )
+    elif chosen.output.is_dir() or not chosen.output.suffix:
+        raise UsageError(f"--output {chosen.output} names no file; name one for the photo from stdin.")
+    elif chosen.output.exists() and not chosen.overwrite:
+        raise UsageError(
+            f"{chosen.output} exists; allow to replace it with --overwrite or choose another --output."
+        )
+    if sys.stdin.isatty():
+        raise UsageError("- reads a photo from stdin; pipe one in, for example with < photo.jpg.")
+
+
+def _edit_pipe(
+    editor: Editor, settings: EditSettings, expression: str, output: Path | None, *, out: Output
+) -> None:
+    """One photo from stdin to stdout or to a file."""
+    from exprgan import image_io
+    from exprgan.batch import edit_bytes, one_thread
+    from exprgan.cli.edit_report import show_photo
+
+    with one_thread():
+        report, data = edit_bytes(editor, sys.stdin.buffer.read(), settings, expression, output)
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        image_io.write_atomic(output, data)
+        report.results[expression] = output
+    show_photo(report, settings, out, is_single=True)

@@ -45,6 +45,40 @@ DetectorWeightsOption = Annotated[
     ),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+SkipExistingOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing",
+        help="Leave what an earlier run of the same edit has finished in --output FOLDER; so a batch goes on.",
+    ),
+]
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive/--no-recursive", help="Folders with all folders below, or without.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be written; load no weights, write nothing.")
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        help="Photos in work at a time. Without it: one a core, 4 at most.",
+        show_default=False,
+    ),
+]
+FailFastOption = Annotated[
+    bool, typer.Option("--fail-fast", help="Begin no further photo after one has failed.")
+]
+StripMetadataOption = Annotated[
+    bool,
+    typer.Option("--strip-metadata", help="Leave out EXIF, XMP, IPTC and text; keep the colour profile."),
+]
+NoProvenanceOption = Annotated[
+    bool, typer.Option("--no-provenance", help="Leave out the mark that a trained model edited the file.")
+]
 FaceOption = Annotated[
     str,
     typer.Option("--face", metavar="WHICH", help="largest, all, center, or a number as `faces` lists them."),

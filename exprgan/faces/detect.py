@@ -53,6 +53,8 @@ class BuiltinDetector:
         config: Thresholds.
     """
 
+    is_thread_safe = True  # the editor lets several threads detect at a time
+
     def __init__(
         self, proposer: Proposer, landmarker: Landmarker, config: DetectorConfig | None = None
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class CascadePass:
 
 FRONTAL, FRONTAL_ALT = "haarcascade_frontalface_default.xml", "haarcascade_frontalface_alt2.xml"
 PROFILE = "haarcascade_profileface.xml"
+
+_CASCADE_LOCK = threading.Lock()  # cascades keep state while they search
 
 COARSE_PASSES = (
     CascadePass(FRONTAL_ALT, 400, 36, 0, scale_step=1.15),
@@ -126,11 +129,12 @@ def _run(each: CascadePass, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     if each.mirrored:
         turned = cv2.flip(turned, 1)
     biggest = (each.max_face_px, each.max_face_px) if each.max_face_px else (0, 0)
-    boxes = np.array(
-        _cascade(each.cascade).detectMultiScale(
-            turned, each.scale_step, each.neighbours, minSize=(each.min_face_px,) * 2, maxSize=biggest
-        )
-    ).reshape(-1, 4)
+    with _CASCADE_LOCK:
+        boxes = np.array(
+            _cascade(each.cascade).detectMultiScale(
+                turned, each.scale_step, each.neighbours, minSize=(each.min_face_px,) * 2, maxSize=biggest
+            )
+        ).reshape(-1, 4)
     x, y, side = boxes[:, 0], boxes[:, 1], boxes[:, 2].astype(np.float64)
     right, down, growth = _PROFILE_TO_SQUARE if each.cascade == PROFILE else _FRONTAL_TO_SQUARE
     centres = np.stack([x + side / 2 + right * side - 0.5, y + side / 2 + down * side - 0.5], axis=1)

@@ -1,0 +1,324 @@
+"""Editing of many photos: several at a time, each by itself, with a record of what is finished.
+
+Every worker takes a photo from its bytes to its written results, so that reading and writing of some go
+beside the networks of others, and no more photos are in memory than there are workers. On a CPU the networks
+of a photo run on one thread: sums then have one order, and the bytes of a result depend neither on the number
+of workers nor on that of cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exprgan import __version__, image_io
+from exprgan.batch_manifest import Entry, Manifest, Origin, sha256_of
+from exprgan.batch_plan import Job
+from exprgan.errors import UsageError
+from exprgan.image_decode import reason
+from exprgan.weights import find_weights_dir, read_manifest
+
+if TYPE_CHECKING:
+    from exprgan.editor import Editor, EditResult, PreparedPhoto
+    from exprgan.photo import Photo
+
+STALE_PART_S = 60
+"""Age from which a half-written file of a killed run is removed."""
+_MOST_DEFAULT_WORKERS = 4
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """What is the same for all photos of a batch and decides the bytes of the results."""
+
+    strength: float = 1.0
+    face: str = "largest"
+    detector: str = "builtin"
+    provenance: bool = True
+    strip_metadata: bool = False
+
+
+@dataclass
+class PhotoReport:
+    """What became of one photo."""
+
+    job: Job
+    results: dict[str, Path] = field(default_factory=dict)  # written now, by expression
+    sheet: Path | None = None  # written now
+    skipped: dict[str, Path] = field(default_factory=dict)  # were finished already, "sheet" among them
+    faces: tuple[Any, ...] = ()  # FaceOutcome of each face that was found
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)  # of read, prepare, edit and write
+    error: Exception | None = None
+
+    @property
+    def status(self) -> str:
+        """edited, skipped or failed."""
+        if self.error is not None:
+            return "failed"
+        return "edited" if self.results or self.sheet else "skipped"
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether it failed for want of room, as all others would."""
+        return isinstance(self.error, Exception) and getattr(self.error.__cause__, "errno", None) in _FULL
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time of the block to `seconds`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def weights_hash(weights: Path | str | None = None) -> str:
+    """One sha256 over the recorded sha256 of all networks in the folder of weights.
+
+    Raises:
+        WeightsError: There is no such folder or its manifest is damaged.
+    """
+    records = read_manifest(find_weights_dir(weights))
+    return sha256_of("\n".join(f"{name} {records[name].sha256}" for name in sorted(records)).encode())
+
+
+def default_workers() -> int:
+    """As many as there are cores to use, four at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_DEFAULT_WORKERS)
+
+
+class PhotoWork:
+    """The work on one photo: check what is finished, edit, record, write.
+
+    Args:
+        editor: Edits; None if only `unfinished` is asked.
+        settings: See there.
+        manifest: The record of the output folder; None keeps none.
+        weights: `weights_hash` of the editor's.
+        overwrite: Whether files that exist may be replaced.
+        skip_existing: Whether files that the manifest proves finished are left.
+    """
+
+    def __init__(
+        self,
+        editor: Editor | None,
+        settings: EditSettings,
+        *,
+        manifest: Manifest | None = None,
+        weights: str = "",
+        overwrite: bool = False,
+        skip_existing: bool = False,
+    ) -> None:
+        self.editor, self.settings, self.manifest, self.weights = editor, settings, manifest, weights
+        self.overwrite, self.skip_existing = overwrite, skip_existing
+
+    def __call__(self, job: Job) -> PhotoReport:
+        """Do a job; an error is in the report."""
+        report = PhotoReport(job)
+        try:
+            self._do(report)
+        except Exception as error:  # one bad photo must not stop the others
+            report.error = error
+        return report
+
+    def unfinished(self, job: Job, data: bytes) -> dict[str, Path]:
+        """The files of a job that are to be written, by expression, and by "sheet" for the sheet.
+
+        Raises:
+            UsageError: One exists that is not proven finished and may not be replaced.
+        """
+        todo, in_the_way = {}, []
+        for name, path in job.named_targets.items():
+            if path.exists():
+                why = "exists"
+                if self.skip_existing and self.manifest is not None:
+                    why = self.manifest.why_not_finished(path, self._origin(name, job, data))
+                    if not why:
+                        continue
+                if not self.overwrite:
+                    in_the_way.append(f"{path} {'exists but ' * (why != 'exists')}{why}")
+            todo[name] = path
+        if in_the_way:
+            raise UsageError(
+                f"{', '.join(in_the_way)}; allow to replace it with --overwrite or choose another --output."
+            )
+        return todo
+
+    def _do(self, report: PhotoReport) -> None:
+        job, editor = report.job, self.editor
+        if editor is None:
+            raise ValueError("work without an editor can only be planned")
+        with report.timed("read"):
+            data = image_io.read_bytes(job.source)
+            todo = self.unfinished(job, data)
+            report.skipped = {name: path for name, path in job.named_targets.items() if name not in todo}
+            if not todo:
+                return
+            photo = image_io.read(data, path=job.source)
+        scene = _prepare(editor, photo, self.settings, report)
+        shown: list[EditResult] = []
+        for expression, path in job.outputs.items():
+            if expression not in todo and "sheet" not in todo:
+                continue
+            with report.timed("edit"):
+                result = editor.edit(scene, expression, self.settings.strength)
+            if "sheet" in todo:
+                shown.append(result)
+            if expression in todo:
+                with report.timed("write"):
+                    encoded = _encode(result, path, self.settings)
+                    self._write(expression, path, encoded, job, data)
+                report.results[expression] = path
+        if "sheet" in todo:
+            from exprgan.contact_sheet import encode_sheet
+
+            with report.timed("write"):
+                self._write("sheet", todo["sheet"], encode_sheet(todo["sheet"], shown), job, data)
+            report.sheet = todo["sheet"]
+
+    def _write(self, name: str, path: Path, encoded: bytes, job: Job, data: bytes) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"The folder {path.parent} cannot be made ({reason(error)}); choose another --output."
+            ) from error
+        if self.manifest is not None:
+            self.manifest.append(
+                Entry(
+                    output=self.manifest.key(path),
+                    sha256=sha256_of(encoded),
+                    size_bytes=len(encoded),
+                    input=str(job.source),
+                    origin=self._origin(name, job, data),
+                    version=__version__,
+                )
+            )
+        image_io.write_atomic(path, encoded)
+
+    def _origin(self, name: str, job: Job, data: bytes) -> Origin:
+        options: dict[str, Any] = asdict(self.settings)
+        if name == "sheet":
+            options["sheet"] = list(job.outputs)
+        else:
+            options["expression"] = name
+        return Origin(hashlib.sha256(data).hexdigest(), options, self.weights)
+
+
+def edit_bytes(
+    editor: Editor, data: bytes, settings: EditSettings, expression: str, path: Path | None = None
+) -> tuple[PhotoReport, bytes]:
+    """The file of one photo, edited, and the report on it; nothing is written.
+
+    Args:
+        editor: Edits.
+        data: The photo's file.
+        settings: See there.
+        expression: What the faces are to show.
+        path: Names the format by its extension; None keeps the photo's, or takes PNG where that cannot be.
+
+    Raises:
+        ExprganError: As for `Editor.edit` and `EditResult.encode`.
+    """
+    report = PhotoReport(Job(Path("-"), {}))
+    with report.timed("read"):
+        photo = image_io.read(data)
+    scene = _prepare(editor, photo, settings, report)
+    with report.timed("edit"):
+        result = editor.edit(scene, expression, settings.strength)
+    if path is None and photo.format not in image_io.EXTENSIONS.values():
+        path = Path("stdin.png")
+    with report.timed("write"):
+        return report, _encode(result, path, settings)
+
+
+def _prepare(editor: Editor, photo: Photo, settings: EditSettings, report: PhotoReport) -> PreparedPhoto:
+    with report.timed("prepare"):
+        scene = editor.prepare(photo, settings.face)
+    report.faces = scene.outcomes
+    report.notes = photo.notes + tuple(
+        f"face {outcome.index} is left as it is: {outcome.reason}."
+        for outcome in scene.outcomes
+        if outcome.reason and outcome.reason != "not chosen"
+    )
+    return scene
+
+
+def _encode(result: EditResult, path: Path | None, settings: EditSettings) -> bytes:
+    return result.encode(path, provenance=settings.provenance, strip_metadata=settings.strip_metadata)
+
+
+def run(
+    jobs: Iterable[Job],
+    work: Callable[[Job], PhotoReport],
+    *,
+    num_workers: int = 1,
+    stop: threading.Event | None = None,
+    fail_fast: bool = False,
+) -> Iterator[PhotoReport]:
+    """Do all jobs and give the report of each as it is finished, in no certain order.
+
+    Args:
+        jobs: What is to be done.
+        work: Does one job; it must not raise.
+        num_workers: Photos that are in work, and in memory, at a time.
+        stop: Once it is set, no further job is begun; those in work are finished.
+        fail_fast: Begin no further job after one has failed. A full disk always has this effect.
+    """
+    left, stop = iter(jobs), stop or threading.Event()
+    halted = False
+    with one_thread(), ThreadPoolExecutor(num_workers, "exprgan-photo", _use_one_thread) as pool:
+        running: set[Future[PhotoReport]] = set()
+        while True:
+            while len(running) < num_workers and not halted and not stop.is_set():
+                job = next(left, None)
+                if job is None:
+                    break
+                running.add(pool.submit(work, job))
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                report = future.result()
+                halted = halted or report.disk_is_full or (fail_fast and report.error is not None)
+                yield report
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for each operation on the CPU inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)  # a new thread would begin with OpenMP's own number
+
+
+def remove_stale_parts(folders: Sequence[Path]) -> None:
+    """Remove the half-written files that killed runs have left in the folders."""
+    for folder in folders:
+        for path in folder.glob(".exprgan-*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > STALE_PART_S:
+                    path.unlink()

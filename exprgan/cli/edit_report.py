@@ -1,0 +1,93 @@
+"""What `exprgan edit` says about each photo, and about all of them at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from exprgan.cli.output import Format, Output, message_of
+
+if TYPE_CHECKING:
+    from exprgan.batch import EditSettings, PhotoReport
+
+_LISTED = 20  # failed photos named again at the end
+
+
+def show_photo(report: PhotoReport, settings: EditSettings, out: Output, *, is_single: bool) -> None:
+    """Data on stdout for each file, notes on stderr.
+
+    An error is data in JSON, else on stderr, unless it is a single photo's, with which the command ends.
+    """
+    source = str(report.job.source)
+    for note in report.notes:
+        out.note(f"{source}: {note}")
+    for expression, path in report.results.items():
+        out.data(_edited(report, settings, expression, str(path)), str(path))
+    if report.sheet:
+        out.data({"status": "edited", "input": source, "sheet": str(report.sheet)}, str(report.sheet))
+    for name, path in report.skipped.items():
+        record = {"status": "skipped", "input": source}
+        record |= {"sheet": str(path)} if name == "sheet" else {"output": str(path), "expression": name}
+        if out.format is Format.json:
+            out.data(record, "")
+        else:
+            out.detail(f"{source}: {path} is finished already.")
+    if report.error is not None:
+        if out.format is Format.json:
+            record = {"status": "failed", "input": source, "error": type(report.error).__name__}
+            out.data({**record, "message": message_of(report.error)}, "")
+        elif not is_single:
+            out.error(report.error, source=source)
+    out.detail(f"{source}: {report.status} in {sum(report.seconds.values()):.2f} s.")
+
+
+def _edited(report: PhotoReport, settings: EditSettings, expression: str, path: str) -> dict[str, Any]:
+    return {
+        "status": "edited",
+        "input": str(report.job.source),
+        "output": path,
+        "expression": expression,
+        "strength": settings.strength,
+        "faces": [
+            {
+                "index": outcome.index,
+                "edited": outcome.edited,
+                "reason": outcome.reason or None,
+                "box_xyxy": [round(value, 2) for value in outcome.face.box_xyxy.tolist()],
+                "score": round(float(outcome.face.score), 4),
+            }
+            for outcome in report.faces
+        ],
+        "seconds": {name: round(taken, 4) for name, taken in report.seconds.items()},
+        "notes": list(report.notes),
+    }
+
+
+def show_plan(jobs: Sequence[tuple[str, str, str, str]], settings: EditSettings, out: Output) -> None:
+    """The lines of --dry-run: status, input, output and expression of each file."""
+    for status, source, path, name in jobs:
+        record: dict[str, Any] = {"status": status, "input": source}
+        record |= {"sheet": path} if name == "sheet" else {"output": path, "expression": name}
+        out.data({**record, "strength": settings.strength}, f"{source} -> {path}  ({status})")
+
+
+def show_summary(reports: Sequence[PhotoReport], num_jobs: int, seconds: float, out: Output) -> None:
+    """Photos edited, skipped and failed by class, the time, and the failed ones by name."""
+    counts = Counter(report.status for report in reports)
+    failed = [report for report in reports if report.error is not None]
+    rows = [("edited", str(counts["edited"])), ("skipped", str(counts["skipped"]))]
+    classes = Counter(type(report.error).__name__ for report in failed)
+    rows += [(f"failed: {name}", str(count)) for name, count in classes.most_common()]
+    if len(reports) < num_jobs:
+        rows.append(("not begun", str(num_jobs - len(reports))))
+    rows.append(("time", f"{seconds:.1f} s"))
+    out.table(f"{num_jobs} photos", rows)
+    listed = [] if out.format is Format.json else failed[:_LISTED]  # in JSON they are on stdout
+    for report in listed:
+        message, source = message_of(report.error), str(report.job.source)
+        out.note(f"failed: {message if source in message else f'{source}: {message}'}")
+    if len(failed) > len(listed) > 0:
+        out.note(f"... and {len(failed) - len(listed)} more.")
+    if any(report.disk_is_full for report in failed):
+        out.note("The disk is full, so no further photo was begun; make room and go on with --skip-existing.")
