@@ -1,6 +1,7 @@
 # make demo    edit the bundled sample, offline, with the bundled weights
 # make samples the picture of the README, after the weights have changed
-# make test    all tests
+# make test    all tests but the slow ones
+# make test-slow  the slow ones: batches killed again and again
 # make check   format, lint, types and tests
 # make bench   time of each stage, networks side by side
 
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= out/demo
 SAMPLE := docs/samples/portrait.jpg
 
-.PHONY: demo samples test check format bench clean
+.PHONY: demo samples test test-slow check format bench clean
 
 demo: $(VENV)/.runtime
 	@mkdir -p $(OUT)
@@ -27,6 +28,9 @@ samples: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m slow
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

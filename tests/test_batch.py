@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from exprgan import batch, image_io
-from exprgan.batch_manifest import MANIFEST_NAME, Manifest, Origin
+from exprgan.batch_manifest import MANIFEST_NAME, Entry, Manifest, Origin, sha256_of
 from exprgan.batch_plan import Job
 from exprgan.editor import EditResult, PreparedPhoto
 from exprgan.errors import NoFaceFound, UsageError
@@ -34,7 +34,8 @@ class MadeEditor:
     device, weights = "cpu", "made 0"
 
     def __init__(self, before: Callable[[Photo], None] = lambda photo: None) -> None:
-        self.before, self.prepared = before, []
+        self.before = before
+        self.prepared: list[str] = []
 
     def prepare(self, photo: Photo, face: str) -> PreparedPhoto:
         name = photo.path.name if photo.path else "stdin"
@@ -133,6 +134,7 @@ def test_what_is_not_proven_finished_fails_alone_and_is_done_again_with_overwrit
     command = ["edit", photos, "-o", out, "--skip-existing", *arguments]
     result = run_cli(*command)
     assert (result.code, words in result.stderr) == (1, True)
+    assert run_cli(*command, "--dry-run").code == 1
     assert contents(out)["a-happy.png"] == before["a-happy.png"] or words == "has changed since"
     assert run_cli(*command, "--overwrite").code == 0
     assert run_cli(*command).code == 0
@@ -143,7 +145,7 @@ def test_a_result_of_other_weights_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"x")
     origin = Origin("1", {"expression": "sad"}, "w1")
-    entry = batch.Entry("x.png", batch.sha256_of(b"x"), 1, "x.jpg", origin, "0")
+    entry = Entry("x.png", sha256_of(b"x"), 1, "x.jpg", origin, "0")
     manifest.append(entry)
     assert manifest.why_not_finished(path, origin) == ""
     assert "other weights" in Manifest(tmp_path).why_not_finished(path, Origin("1", origin.options, "w2"))
@@ -155,7 +157,7 @@ def test_a_torn_last_line_is_passed_over_and_does_not_spoil_the_next(tmp_path: P
         manifest = Manifest(tmp_path)
         (tmp_path / name).write_bytes(name.encode("utf-8", "surrogateescape"))
         data = (tmp_path / name).read_bytes()
-        manifest.append(batch.Entry(name, batch.sha256_of(data), len(data), "in", origin, "0"))
+        manifest.append(Entry(name, sha256_of(data), len(data), "in", origin, "0"))
         if name != "c":
             with manifest.path.open("ab") as file:
                 file.write(b'{"output": "torn", "sha2')

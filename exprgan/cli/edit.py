@@ -158,16 +158,19 @@ def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_plan
     from exprgan.image_io import read_bytes
 
-    lines = []
+    lines, failed = [], 0
     for job in plan.jobs:
         try:
             todo = set(work.unfinished(job, read_bytes(job.source) if work.skip_existing else b""))
         except ExprganError as error:
             out.error(error, source=str(job.source))
+            failed += 1
             continue
         for name, path in job.named_targets.items():
             lines.append(("planned" if name in todo else "skipped", str(job.source), str(path), name))
     show_plan(lines, work.settings, out)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
