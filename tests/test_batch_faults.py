@@ -95,7 +95,7 @@ def made_editor(monkeypatch: pytest.MonkeyPatch) -> MadeEditor:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills children by fork")
-@pytest.mark.parametrize("num_kills", [12, pytest.param(120, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [8, pytest.param(120, marks=pytest.mark.slow)])
 def test_a_killed_batch_goes_on_to_the_same_bytes(
     run_cli: RunCli, tmp_path: Path, made_editor: MadeEditor, num_kills: int
 ) -> None:
@@ -179,6 +179,28 @@ def test_the_real_command_killed_fifty_times_goes_on_to_the_same_bytes(
         finish(out, "--skip-existing")
         assert contents(out) == expected
     assert num_partial >= 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="interrupts a child by fork")
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, made_editor: MadeEditor) -> None:
+    photos, begun = tmp_path / "photos", tmp_path / "begun"
+    make_photos(photos)
+
+    def wait_long(photo: object) -> None:
+        begun.touch()
+        time.sleep(60)
+
+    made_editor.before = wait_long
+    child, status = forked(["edit", str(photos), "-o", str(tmp_path / "out"), "--jobs", "2"]), None
+    while not begun.exists():
+        time.sleep(0.005)
+    while status is None:  # one Ctrl-C after the other, until it has ended
+        os.kill(child, signal.SIGINT)
+        time.sleep(0.05)
+        ended, code = os.waitpid(child, os.WNOHANG)
+        status = code if ended else None
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert not contents(tmp_path / "out")  # the photos in work were not waited for
 
 
 @pytest.mark.parametrize("room", [0, 1, 7, 12])
