@@ -224,6 +224,28 @@ def test_quiet_is_quiet(run_cli: RunCli, photos: Path, tmp_path: Path, editor: M
     assert run_cli("edit", photos, "-o", tmp_path / "out", "-q") == (0, "", "")
 
 
+@pytest.mark.parametrize("no_colour", ["", "1"])
+def test_progress_is_shown_on_a_terminal_alone(
+    run_cli: RunCli,
+    photos: Path,
+    tmp_path: Path,
+    editor: MadeEditor,
+    monkeypatch: pytest.MonkeyPatch,
+    no_colour: str,
+) -> None:
+    result = run_cli("edit", photos, "-o", tmp_path / "plain")
+    assert "\x1b" not in result.stderr and "/4" not in result.stderr
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    result = run_cli("edit", photos, "-o", tmp_path / "out")
+    assert "4/4" in terminal.getvalue()
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", terminal.getvalue())) == (not no_colour)
+    assert len(result.stdout.splitlines()) == 4
+
+
 def test_no_more_photos_are_in_work_than_jobs(photos: Path, tmp_path: Path) -> None:
     lock, now, most = threading.Lock(), 0, 0
 
