@@ -285,11 +285,7 @@ def _check_targets(jobs: Sequence[Job], options: PlanOptions, disk: FileView) ->
         if key in owners and job not in owners[key]
     ]
     folders = [str(path) for path in paths.values() if disk.is_dir(path)]
-    exist = [
-        str(path)
-        for key, path in paths.items()
-        if key not in inputs and key not in folders and disk.is_file(path)
-    ]
+    exist = [str(path) for key, path in paths.items() if key not in inputs and disk.is_file(path)]
     complain(
         doubles,
         lambda text: (
