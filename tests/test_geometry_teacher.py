@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from exprgan.data.geometry_teacher import GeometryTeacher, mesh
+from exprgan.data.geometry_teacher.render import mouth_opening
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import PairMix, PairSamples, compose_flows
 from exprgan.data.synthetic_faces import SyntheticFaces
@@ -17,6 +18,7 @@ from exprgan.data.teacher_cache import TeacherCache, variant_of
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import WINDOW
+from exprgan.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def face(faces: OpenFaces, cache: TeacherCache) -> int:
 def render(teacher: GeometryTeacher, faces: OpenFaces, face: int, expression: str, strength: float):
     image = faces.image(face)
     analysis = teacher.analyse(image, faces.landmarks_px(face), faces.scores(face))
-    return image, analysis, teacher.render(image, analysis, expression, strength, seed=None)
+    return image, analysis, teacher.render(image, analysis, expression, strength)
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -98,6 +100,40 @@ def test_surprise_opens_the_mouth_and_flow_explains_the_rest(cache, faces, face)
     expected = np.clip(warped * result.gain, 0, 255)
     error = np.abs(expected - result.image)[result.valid_mask]
     assert error.max() <= 1.01
+
+
+def test_upper_teeth_keep_their_place_while_the_jaw_drops(cache, faces, face) -> None:
+    _, _, wide = render(cache.teacher, faces, face, "surprise", 1.0)
+    _, _, half = render(cache.teacher, faces, face, "surprise", 0.6)
+    assert wide.mouth_source == half.mouth_source == "chart"
+    upper = [(r.place_cm[..., 1] > 0) & (r.place_cm[..., 1] < UPPER_EDGE_CM) for r in (wide, half)]
+    both = upper[0] & upper[1]
+    assert both.sum() > 10
+    np.testing.assert_allclose(wide.place_cm[both], half.place_cm[both], atol=1e-4)
+    lowest = [np.nonzero((r.place_cm[..., 1] > LOWER_EDGE_CM).any(axis=1))[0].min() for r in (half, wide)]
+    assert lowest[1] > lowest[0] + 3  # the lower teeth go down with the jaw
+    columns = wide.place_cm[..., 0]
+    assert columns[wide.mouth_mask > 0].min() < -0.5 < 0.5 < columns[wide.mouth_mask > 0].max()
+
+
+def test_own_teeth_are_kept_by_the_flow(cache, faces) -> None:
+    """A laughing photo edited to happy shows its own mouth: nothing is painted, the flow explains all."""
+    for row in faces.indices("train"):
+        scores = faces.scores(row)
+        if scores["mouthSmileLeft"] < 0.7 or not 0.1 < scores["jawOpen"] < 0.4:
+            continue
+        image = faces.image(row)
+        analysis = cache.teacher.analyse(image, faces.landmarks_px(row), scores)
+        result = cache.teacher.render(image, analysis, "happy", 1.0)
+        if result.mouth_source == "own":
+            break
+    else:
+        pytest.skip("open-faces holds no laughing face")
+    assert result.mouth_mask.max() == 0
+    assert result.place_cm.max() == 0
+    opening = mouth_opening(256, 256, result.points_px, analysis.pose.unit_px) > 0.99
+    assert opening.sum() > 100
+    assert result.valid_mask[opening].mean() > 0.5
 
 
 def test_motion_grows_with_strength(cache, faces, face) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from exprgan.data.open_faces import OpenFaces
 
-TEACHER_FILES = ("geometry_basis.npz", "mouth_donors.npz")
+TEACHER_FILES = ("geometry_basis.npz",)
 JPEG_QUALITY = 78
 
 

@@ -57,7 +57,8 @@ class Pair:
     """One pair before augmentation, in the 256-px crop; flow and weights at half of the resolution.
 
     source, target: uint8 RGB. flow_px (128, 128, 2) backward from target to source, in px of the 256-px crop.
-    flow_weight (128, 128) 0..1. mouth (256, 256) uint8: paint wanted. regions (256, 256, 3) uint8: eyes, nose,
+    flow_weight (128, 128) 0..1. mouth (256, 256) uint8: paint wanted. place_cm (128, 128, 2): place on the
+    chart of `exprgan.mouth_interior` where known, 0 elsewhere. regions (256, 256, 3) uint8: eyes, nose,
     mouth of the source. importance (256, 256) uint8: 255 on eyes, brows and mouth, 128 on the face, 0 elsewhere.
     """
 
@@ -66,6 +67,7 @@ class Pair:
     flow_px: NDArray[np.float32]
     flow_weight: NDArray[np.float32]
     mouth: NDArray[np.uint8]
+    place_cm: NDArray[np.float32]
     regions: NDArray[np.uint8]
     importance: NDArray[np.uint8]
     expression: int
@@ -190,6 +192,7 @@ class PairSamples:
             flow_px=render.flow_px,
             flow_weight=(render.valid > 0).astype(np.float32),
             mouth=render.mouth,
+            place_cm=render.place_cm,
             regions=regions_of(points),
             importance=importance_of(points, render.points_xy),
             expression=EXPRESSIONS.index(expression),
@@ -202,12 +205,13 @@ class PairSamples:
         weight = (after.valid > 0).astype(np.float32)
         if first == second:
             flow, mouth = np.zeros_like(after.flow_px), np.zeros_like(after.mouth)
+            place = np.zeros_like(after.place_cm)
             weight[:] = 1
         else:
             half_flow, trusted = compose_flows(
                 before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
             )
-            flow, mouth = half_flow * 2, after.mouth
+            flow, mouth, place = half_flow * 2, after.mouth, after.place_cm
             weight *= trusted & self._still_there(before, half_flow)
         return Pair(
             source=before.image,
@@ -215,6 +219,7 @@ class PairSamples:
             flow_px=flow,
             flow_weight=weight,
             mouth=mouth,
+            place_cm=place,
             regions=regions_of(before.points_xy),
             importance=importance_of(before.points_xy, after.points_xy),
             expression=second,
@@ -253,6 +258,7 @@ class PairSamples:
             flow_px=np.zeros((HALF, HALF, 2), np.float32),
             flow_weight=np.zeros((HALF, HALF), np.float32),
             mouth=cv2.GaussianBlur(mouth, (0, 0), 0.7).astype(np.uint8),
+            place_cm=np.zeros((HALF, HALF, 2), np.float32),
             regions=np.dstack([region.astype(np.uint8) * 255 for region in regions]),
             importance=np.maximum(face.astype(np.uint8) * 128, parts_wide).astype(np.uint8),
             expression=EXPRESSIONS.index(expression),
@@ -265,9 +271,9 @@ def augment(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
 
     Returns:
         Arrays of the generator's window (`exprgan.models.unified.WINDOW`), h x w: seen (3, h, w) uint8, what
-        the network sees; source and target (3, h, w) uint8; flow_px (2, h/2, w/2) and flow_weight (1, h/2,
-        w/2) float32; mouth (1, h, w), regions (3, h, w) and importance (1, h, w) uint8; expression int64;
-        strength float32.
+        the network sees; source and target (3, h, w) uint8; flow_px (2, h/2, w/2), flow_weight (1, h/2, w/2),
+        place_cm (2, h/2, w/2) and place_known (1, h/2, w/2) float32; mouth (1, h, w), regions (3, h, w) and
+        importance (1, h, w) uint8; expression int64; strength float32.
     """
     matrix = jitter_matrix(rng, can_mirror=pair.expression != CONTEMPT)
     size = (SIZE, SIZE)
@@ -290,6 +296,10 @@ def augment(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
     )
     flow = (flow @ matrix[:, :2].T).astype(np.float32)
     flow_weight = cv2.warpAffine(pair.flow_weight, half_matrix, (HALF, HALF), flags=cv2.INTER_LINEAR)
+    known = cv2.warpAffine((pair.place_cm[..., 1] > 0).astype(np.float32), half_matrix, (HALF, HALF))
+    place = cv2.warpAffine(pair.place_cm, half_matrix, (HALF, HALF)) / np.maximum(known, 1e-3)[..., None]
+    if np.linalg.det(matrix[:, :2]) < 0:
+        place[..., 0] *= -1  # the chart's sides are the subject's
     regions = soften(move(pair.regions, border=cv2.BORDER_CONSTANT), rng)
     top, left, height, width = WINDOW
     window = np.s_[top : top + height, left : left + width]
@@ -301,6 +311,8 @@ def augment(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
         "target": _chw(target[window]),
         "flow_px": _chw(flow[half_window]),
         "flow_weight": (flow_weight[half_window] > 0.99).astype(np.float32)[None],
+        "place_cm": _chw(place[half_window].astype(np.float32)),
+        "place_known": (known[half_window] > 0.5).astype(np.float32)[None],
         "mouth": mouth[window][None],
         "regions": _chw(regions[window]),
         "importance": importance[window][None],

@@ -39,13 +39,15 @@ class TeacherRender:
 
     image: uint8 RGB (256, 256, 3). flow_px: float32 (128, 128, 2), backward flow (x, y) in px of the 256-px
     crop, at half of its resolution. valid: uint8 (128, 128), 255 where the flow is a true correspondence.
-    mouth: uint8 (256, 256), 255 where the mouth's interior was put in. points_xy: float32 (468, 2).
+    mouth: uint8 (256, 256), 255 where the mouth's interior was put in. place_cm: float32 (128, 128, 2), place on
+    the chart of `exprgan.mouth_interior` in and around that interior, 0 elsewhere. points_xy: float32 (468, 2).
     """
 
     image: NDArray[np.uint8]
     flow_px: NDArray[np.float32]
     valid: NDArray[np.uint8]
     mouth: NDArray[np.uint8]
+    place_cm: NDArray[np.float32]
     points_xy: NDArray[np.float32]
 
 
@@ -62,7 +64,7 @@ class TeacherCache:
 
     Args:
         faces: The open-faces set.
-        teacher_dir: Folder with geometry_basis.npz and mouth_donors.npz.
+        teacher_dir: Folder with geometry_basis.npz.
         cache_dir: Where renders are kept; it grows by about 100 kB a render.
     """
 
@@ -76,9 +78,7 @@ class TeacherCache:
     def teacher(self) -> GeometryTeacher:
         """The teacher, loaded when first needed."""
         if self._teacher is None:
-            self._teacher = GeometryTeacher(
-                self.teacher_dir / "geometry_basis.npz", self.teacher_dir / "mouth_donors.npz"
-            )
+            self._teacher = GeometryTeacher(self.teacher_dir / "geometry_basis.npz")
         return self._teacher
 
     def usable(self) -> list[int]:
@@ -108,6 +108,7 @@ class TeacherCache:
                 flow_px=stored["flow"].astype(np.float32) / FLOW_SCALE,
                 valid=_decode_grey(stored["valid"]),
                 mouth=_decode_grey(stored["mouth"]),
+                place_cm=_unpack(stored["place"], stored["place_corner"]),
                 points_xy=stored["points"].astype(np.float32),
             )
 
@@ -120,8 +121,9 @@ class TeacherCache:
     def _make(self, face: int, variant: int, path: Path) -> None:
         expression, strength = variant_of(face, variant)
         image = self.faces.image(face)
-        result = self.teacher.render(image, self._analyse(face, image), expression, strength, seed=None)
+        result = self.teacher.render(image, self._analyse(face, image), expression, strength)
         valid = cv2.resize(result.valid_mask.astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA)
+        place, place_corner = _pack(_half_of_known(result.place_cm))
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -131,10 +133,36 @@ class TeacherCache:
             ).astype(np.int16),
             valid=_encode(".png", np.where(valid > 0.99, 255, 0).astype(np.uint8)),
             mouth=_encode(".png", np.rint(result.mouth_mask * 255).astype(np.uint8)),
+            place=place,
+            place_corner=place_corner,
             points=result.points_px[:, :2].astype(np.float16),
         )
         path.parent.mkdir(exist_ok=True)
         _write(path, buffer.getvalue())
+
+
+def _half_of_known(place_cm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Places at half of the resolution, averaged over the pixels that have one; 0 where none has."""
+    known = (place_cm[..., 1:] > 0).astype(np.float32)
+    share = cv2.resize(known, (128, 128), interpolation=cv2.INTER_AREA)[..., None]
+    total = cv2.resize(place_cm * known, (128, 128), interpolation=cv2.INTER_AREA)
+    return np.where(share > 0, total / np.maximum(share, 1e-6), 0).astype(np.float32)
+
+
+def _pack(place_cm: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    """The part of a map that is not 0, and its upper left corner."""
+    rows, columns = np.nonzero(place_cm[..., 1])
+    if not len(rows):
+        return np.zeros((0, 0, 2), np.float16), np.zeros(2, np.int64)
+    top, left = rows.min(), columns.min()
+    return place_cm[top : rows.max() + 1, left : columns.max() + 1].astype(np.float16), np.array([top, left])
+
+
+def _unpack(part: NDArray[np.float16], corner: NDArray[np.int64]) -> NDArray[np.float32]:
+    place = np.zeros((128, 128, 2), np.float32)
+    top, left = corner
+    place[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return place
 
 
 def _encode(suffix: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -33,7 +33,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "neutral": Recipe(),
     "happy": Recipe(
-        measured={"mouthSmile": 0.95, "mouthUpperUp": 0.5, "mouthLowerDown": 0.35},
+        measured={"mouthSmile": 0.95, "mouthUpperUp": 0.5, "mouthLowerDown": 0.22},
         sculpted={"cheekSquint": 0.5, "eyeSquint": 0.2, "jawOpen": 0.05},
     ),
     "sad": Recipe(

@@ -14,13 +14,14 @@ from exprgan.data.geometry_teacher import mesh
 from exprgan.data.geometry_teacher.eyes import move_lids
 from exprgan.data.geometry_teacher.face_basis import FaceBasis
 from exprgan.data.geometry_teacher.fit import FaceAnalysis
-from exprgan.data.geometry_teacher.mouth_donors import Donor, donor_colours
+from exprgan.data.geometry_teacher.mouth import contact_shadow, interior_colours, place_on_chart
 from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
 
 RING_SCALE = (1.12, 1.3, 1.6)
 RING_WEIGHT = (0.75, 0.3, 0.0)
 """Rings around the face oval, as multiples of its radius, and how much of the oval's motion they follow."""
 OWN_MOUTH_COVERAGE = 0.55
+OWN_MOUTH_SHADOW = 0.35
 OPEN_MOUTH_UNITS = 1.2
 STRETCH_LIMITS = (0.1, 8.0)
 """Range of the local area factor output -> photo in which the flow counts as valid."""
@@ -31,17 +32,19 @@ class TeacherResult:
     """One re-posed photo, all arrays (height, width, ...).
 
     image: uint8 RGB. flow_px: float32 (.., 2), backward flow in pixels (x, y). mouth_mask: float32 0..1,
-    cover of the inserted mouth interior, which the flow does not describe. valid_mask: bool, flow is
-    a true correspondence (no interior, no fold, source inside the photo, not invented). gain: float32
-    (.., 3), factors of the ratio image, 1 where none; outside the mouth image = remapped photo * gain.
-    face_mask: bool, on the face mesh; outside it the warp is only a decaying continuation.
-    mouth_source: 'none', 'own' or the file name of the donor. folded_share: see `folded_share`.
-    points_px: (468, 3), the mesh in the result.
+    cover of the mouth interior that was put in, which the flow does not describe; 0 where the photo's own
+    interior is shown. place_cm: float32 (.., 2), place on the chart of `exprgan.mouth_interior` in and
+    around the interior, 0 elsewhere. valid_mask: bool, flow is a true correspondence (no interior, no
+    fold, source inside the photo, not invented). gain: float32 (.., 3), factors of the ratio image, 1 where
+    none; outside the mouth image = remapped photo * gain. face_mask: bool, on the face mesh; outside it the
+    warp is only a decaying continuation. mouth_source: 'none', 'own' or 'chart'. folded_share: see
+    `folded_share`. points_px: (468, 3), the mesh in the result.
     """
 
     image: np.ndarray
     flow_px: np.ndarray
     mouth_mask: np.ndarray
+    place_cm: np.ndarray
     valid_mask: np.ndarray
     gain: np.ndarray
     face_mask: np.ndarray
@@ -116,21 +119,24 @@ class Renderer:
         image: np.ndarray,
         analysis: FaceAnalysis,
         target_cm: np.ndarray,
-        donor_fit_cm: np.ndarray,
-        donor: Donor,
         log_ratio: np.ndarray | None,
         lip_inset: float = 1.0,
     ) -> TeacherResult:
         """Warp an RGB photo (height, width, 3) uint8 to the shape target_cm (468, 3).
 
-        donor_fit_cm (468, 3) is the shape a donor mouth is laid onto; it is the same at all strengths
-        up to 1, so teeth keep their place. log_ratio is a chart image or None for no ratio. lip_inset
-        (0..1) is how much of the lips' own rim is left out where the photo's mouth is open.
+        log_ratio is a chart image or None for no ratio. lip_inset (0..1) is how much of the lips' own rim
+        is left out where the photo's mouth is open.
         """
         height, width = image.shape[:2]
         target_px = target_points(analysis, target_cm)
         source_map, chart_map = self._trace(height, width, analysis, target_px, lip_inset)
         invented = move_lids(source_map, analysis.landmarks_px, target_px, analysis.pose.unit_px)
+        opening = mouth_opening(height, width, target_px, analysis.pose.unit_px)
+        rows, columns = np.nonzero(opening)
+        shows_own = own_mouth_cover(analysis, opening, rows, columns) > OWN_MOUTH_COVERAGE
+        if shows_own:
+            inside = opening[rows, columns] > 0.5
+            source_map[rows[inside], columns[inside]] = own_mouth(analysis, rows[inside], columns[inside])
         grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
         flow = source_map - grid
         warped = warp_image(image, flow).astype(np.float32)
@@ -139,18 +145,25 @@ class Renderer:
         if log_ratio is not None:
             ratio_px = cv2.remap(log_ratio, chart_map[..., 0], chart_map[..., 1], cv2.INTER_LINEAR)
             gain = self.wrinkles.gain(warped, ratio_px)
+        if shows_own:
+            shadow = OWN_MOUTH_SHADOW * contact_shadow(analysis, target_px, columns, rows)
+            gain[rows, columns] *= (1 - opening[rows, columns] * shadow)[:, None]
         output = warped * gain
 
-        mouth_mask = np.zeros((height, width), np.float32)
-        mouth_source = "none"
-        if self._mouth_is_open(analysis, target_px):
-            mouth_mask, mouth_source = self._insert_mouth(
-                output, image, analysis, target_px, donor, target_points(analysis, donor_fit_cm)
-            )
+        place = np.zeros((height, width, 2), np.float32)
+        mouth_mask, mouth_source = np.zeros_like(opening), "own" if shows_own else "none"
+        if len(rows) and not shows_own:
+            mouth_mask, mouth_source = opening, "chart"
+            near_y, near_x = np.nonzero(cv2.dilate(opening, np.ones((9, 9))) > 0)
+            place[near_y, near_x] = place_on_chart(analysis, target_cm, near_x, near_y)
+            colours = interior_colours(image, analysis, target_px, place[rows, columns], columns, rows)
+            alpha = opening[rows, columns][:, None]
+            output[rows, columns] = output[rows, columns] * (1 - alpha) + colours * alpha
         return TeacherResult(
             image=np.clip(output, 0, 255).astype(np.uint8),
             flow_px=flow,
             mouth_mask=mouth_mask,
+            place_cm=place,
             valid_mask=valid_flow(flow) & ~invented & (mouth_mask <= 0),
             gain=gain,
             face_mask=chart_map[..., 0] >= 0,
@@ -190,42 +203,15 @@ class Renderer:
         photo[mesh.UPPER_INNER_LIP, 1] -= inset * 0.7
         photo[mesh.LOWER_INNER_LIP, 1] += inset
 
-    @staticmethod
-    def _mouth_is_open(analysis: FaceAnalysis, target_px: np.ndarray) -> bool:
-        opening = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
-        return bool(opening.max() > OPEN_MOUTH_UNITS * analysis.pose.unit_px)
 
-    def _insert_mouth(
-        self,
-        output: np.ndarray,
-        image: np.ndarray,
-        analysis: FaceAnalysis,
-        target_px: np.ndarray,
-        donor: Donor,
-        donor_fit_px: np.ndarray,
-    ) -> tuple[np.ndarray, str]:
-        """Fill the open mouth of `output` in place; returns its mask and where the interior came from."""
-        unit = analysis.pose.unit_px
-        mask = mesh.polygon_mask(image.shape[0], image.shape[1], target_px[mesh.INNER_MOUTH_OUTLINE, :2])
-        mask[mask <= 0.01] = 0
-        rows, columns = np.where(mask > 0)
-        if not len(rows):
-            return mask, "none"
-        if own_mouth_cover(analysis, mask, rows, columns) > OWN_MOUTH_COVERAGE:
-            colours = own_mouth(image, analysis, rows, columns)
-            source = "own"
-            shadow_strength = 0.35
-        else:
-            colours = donor_colours(donor, image, analysis, donor_fit_px, rows, columns)
-            source = donor.file
-            shadow_strength = 1.0
-        upper, lower = mesh.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
-        shadow = 0.45 * np.exp(-np.maximum(rows - upper, 0) / (1.6 * unit))
-        shadow += 0.15 * np.exp(-np.maximum(lower - rows, 0) / (1.2 * unit))
-        alpha = mask[rows, columns][:, None]
-        shaded = colours * (1 - shadow_strength * shadow)[:, None]
-        output[rows, columns] = output[rows, columns] * (1 - alpha) + shaded * alpha
-        return mask, source
+def mouth_opening(height: int, width: int, target_px: np.ndarray, unit_px: float) -> np.ndarray:
+    """Soft mask (height, width) float32 in 0..1 of the space between the inner lips; 0 where they touch."""
+    gap = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
+    if gap.max() <= OPEN_MOUTH_UNITS * unit_px:
+        return np.zeros((height, width), np.float32)
+    mask = mesh.polygon_mask(height, width, target_px[mesh.INNER_MOUTH_OUTLINE, :2])
+    mask[mask <= 0.01] = 0
+    return mask
 
 
 def warp_image(image: np.ndarray, flow_px: np.ndarray) -> np.ndarray:
@@ -259,8 +245,8 @@ def own_mouth_cover(analysis: FaceAnalysis, mask: np.ndarray, rows: np.ndarray, 
     return float((covered * weight).sum() / max(1e-6, weight.sum()))
 
 
-def own_mouth(image: np.ndarray, analysis: FaceAnalysis, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Colours (n, 3) of the photo's own mouth interior at the same place, held inside its opening."""
+def own_mouth(analysis: FaceAnalysis, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Where (n, 2) in the photo its own mouth interior is seen at the same place, held inside its opening."""
     points = analysis.landmarks_px
     unit = analysis.pose.unit_px
     right_corner, left_corner = points[list(mesh.MOUTH_CORNERS), 0]
@@ -268,7 +254,4 @@ def own_mouth(image: np.ndarray, analysis: FaceAnalysis, rows: np.ndarray, colum
     upper, lower = mesh.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, source_x)
     middle = (upper + lower) / 2
     source_y = np.clip(rows, np.minimum(upper + 0.9 * unit, middle), np.maximum(lower - 0.9 * unit, middle))
-    sampled = cv2.remap(
-        image, source_x.astype(np.float32)[None], source_y.astype(np.float32)[None], cv2.INTER_LINEAR
-    )
-    return sampled[0].astype(np.float32)
+    return np.stack([source_x, source_y], axis=1).astype(np.float32)

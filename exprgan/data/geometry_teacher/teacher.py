@@ -9,7 +9,6 @@ import numpy as np
 
 from exprgan.data.geometry_teacher.face_basis import FaceBasis, eye_openings, lip_gap
 from exprgan.data.geometry_teacher.fit import FaceAnalysis, FaceFitter
-from exprgan.data.geometry_teacher.mouth_donors import MouthDonors
 from exprgan.data.geometry_teacher.recipes import EXPRESSIONS, RECIPES, keeps_lips_shut
 from exprgan.data.geometry_teacher.render import Renderer, TeacherResult, folded_share, target_points
 from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
@@ -29,11 +28,10 @@ class GeometryTeacher:
     that image; blendshapes map the landmarker's score names to 0..1.
     """
 
-    def __init__(self, basis_path: str | Path, donors_path: str | Path) -> None:
+    def __init__(self, basis_path: str | Path) -> None:
         self.basis = FaceBasis(basis_path)
         self.fitter = FaceFitter(self.basis)
         self.wrinkles = WrinkleModel(self.basis)
-        self.donors = MouthDonors(donors_path)
         self.renderer = Renderer(self.basis, self.wrinkles)
 
     def analyse(
@@ -87,28 +85,14 @@ class GeometryTeacher:
         analysis: FaceAnalysis,
         expression: str,
         strength: float = 1.0,
-        seed: int | None = 0,
         *,
         wrinkles: bool = True,
-        avoid_donor: str | None = None,
     ) -> TeacherResult:
-        """The photo with an expression of `recipes.RECIPES` at a strength of 0 to about 1.25.
-
-        seed chooses among equally fitting mouth donors: one seed per person gives the same teeth at
-        every strength; seed None takes the one donor of `CANONICAL_DONORS` instead, so that a network can
-        learn sharp teeth. avoid_donor is the file name of a donor not to use, such as the photo itself.
-        """
+        """The photo with an expression of `recipes.RECIPES` at a strength of 0 to about 1.25."""
         target = self.target_shape(analysis, expression, strength)
-        full = self.target_shape(analysis, expression, 1.0)
-        donor = self.donors.canonical(expression) if seed is None else None
-        if donor is None:
-            donor = self.donors.choose(full, analysis.pose.pitch_yaw_roll()[1], seed or 0, avoid_donor)
-        donor_fit = full if strength <= 1 else target
         log_ratio = None
         if wrinkles:
             scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
             own_smile = (scores["mouthSmileLeft"] + scores["mouthSmileRight"]) / 2
             log_ratio = self.wrinkles.log_ratio(expression, strength, strength * own_smile)
-        return self.renderer.render(
-            image, analysis, target, donor_fit, donor, log_ratio, min(1.0, 2 * strength)
-        )
+        return self.renderer.render(image, analysis, target, log_ratio, min(1.0, 2 * strength))

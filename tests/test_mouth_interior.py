@@ -1,0 +1,58 @@
+"""The chart of the mouth's inside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from exprgan import mouth_interior
+from exprgan.data.draw_mouth import draw
+from exprgan.mouth_interior import CHART_CM, LOWER_EDGE_CM, PX_PER_CM, UPPER_EDGE_CM
+
+
+def at(x_cm: float, y_cm: float, px_per_cm: float = 64) -> np.ndarray:
+    """Colour of a place."""
+    return mouth_interior.sample(np.array([[[x_cm, y_cm]]], np.float32), px_per_cm)[0, 0]
+
+
+def test_stored_chart_is_what_the_program_draws() -> None:
+    stored, scale = mouth_interior.chart()
+    drawn = draw()
+    assert scale == PX_PER_CM
+    assert stored.shape == drawn.shape == (CHART_CM[1] * PX_PER_CM, CHART_CM[0] * PX_PER_CM, 3)
+    assert np.abs(stored.astype(int) - drawn).max() <= 1  # processors may round differently
+
+
+def test_teeth_stand_at_the_edges_and_the_throat_between() -> None:
+    upper, lower = at(0.4, UPPER_EDGE_CM - 0.4), at(0.25, LOWER_EDGE_CM + 0.4)
+    throat = at(0.4, UPPER_EDGE_CM + 0.3)
+    tongue = at(0.4, LOWER_EDGE_CM - 0.3)
+    assert upper.min() > 150
+    assert lower.min() > 120
+    assert throat.max() < 70
+    assert tongue[0] > 1.5 * tongue[1]  # red
+    assert tongue.mean() > throat.mean()
+
+
+def test_chart_is_darker_towards_the_back_teeth() -> None:
+    row = UPPER_EDGE_CM - 0.4
+    assert at(0.4, row).mean() > 1.15 * at(2.5, row).mean() > 1.3 * at(3.9, row).mean()
+
+
+@pytest.mark.parametrize(
+    ("px_per_cm", "expected"), [(500, 64), (64, 64), (40, 64), (32, 32), (9.25, 16), (1, 8)]
+)
+def test_resolution_suits_the_view(px_per_cm: float, expected: float) -> None:
+    picture, scale = mouth_interior.chart(px_per_cm)
+    assert scale == expected
+    assert picture.shape[:2] == (round(CHART_CM[1] * expected), round(CHART_CM[0] * expected))
+
+
+def test_levels_show_the_same_place() -> None:
+    for x in (-2.1, -0.4, 0.4, 1.1):
+        fine, coarse = at(x, 1.3, 64), at(x, 1.3, 16)
+        assert np.abs(fine - coarse).max() < 25
+
+
+def test_places_off_the_chart_show_its_border() -> None:
+    np.testing.assert_allclose(at(-90, -90), at(-4.49, 0.005), atol=3)
