@@ -141,7 +141,7 @@ class PhotoWork:
         """
         todo, in_the_way = {}, []
         for name, path in job.named_targets.items():
-            if path.exists():
+            if os.path.exists(path):  # False, where Path.exists raises
                 why = "exists"
                 if self.skip_existing and self.manifest is not None:
                     why = self.manifest.why_not_finished(path, self._origin(name, job, data))
@@ -189,12 +189,7 @@ class PhotoWork:
             report.sheet = todo["sheet"]
 
     def _write(self, name: str, path: Path, encoded: bytes, job: Job, data: bytes) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"The folder {path.parent} cannot be made ({reason(error)}); choose another --output."
-            ) from error
+        make_folder(path.parent)
         if self.manifest is not None:
             self.manifest.append(
                 Entry(
@@ -215,6 +210,20 @@ class PhotoWork:
         else:
             options["expression"] = name
         return Origin(hashlib.sha256(data).hexdigest(), options, self.weights)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a result, and those above it.
+
+    Raises:
+        UsageError: That is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {image_io.shown(folder)} cannot be made ({reason(error)}); choose another --output."
+        ) from error
 
 
 def edit_bytes(

@@ -17,6 +17,7 @@ from exprgan.errors import UnreadableImage, UsageError
 from exprgan.expressions import EXPRESSIONS, parse_expression
 
 _SHOWN = 5  # files named in a message; the others are counted
+_LONGEST_NAME = 255  # bytes that common file systems allow a name
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,13 @@ class Disk:
 
     def is_file(self, path: Path) -> bool:
         """Whether the path is a file, or a link to one."""
-        return path.is_file()
+        return os.path.isfile(
+            path
+        )  # False, where Path.is_file raises: names too long, folders without rights
 
     def is_dir(self, path: Path) -> bool:
         """Whether the path is a folder, or a link to one."""
-        return path.is_dir()
+        return os.path.isdir(path)
 
     def real(self, path: Path) -> Path:
         """The absolute path without links."""
@@ -285,6 +288,14 @@ def _check_targets(jobs: Sequence[Job], options: PlanOptions, disk: FileView) ->
         if key in owners and job not in owners[key]
     ]
     folders = [str(path) for path in paths.values() if disk.is_dir(path)]
+    too_long = [path.name for path in paths.values() if len(os.fsencode(path.name)) > _LONGEST_NAME]
+    complain(
+        too_long,
+        lambda text: (
+            f"The name {text} is longer than the {_LONGEST_NAME} bytes that a file's name may have; "
+            "name the result with --output or rename the photo."
+        ),
+    )
     exist = [str(path) for key, path in paths.items() if key not in inputs and disk.is_file(path)]
     complain(
         doubles,
@@ -322,4 +333,4 @@ def _check_targets(jobs: Sequence[Job], options: PlanOptions, disk: FileView) ->
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(" ".join(name.split("\n")) for name in names[:_SHOWN]) + more

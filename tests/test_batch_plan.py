@@ -89,6 +89,15 @@ def test_impossible_outputs_are_refused_before_any_work(photo: Path, tmp_path: P
         plan(photo, tmp_path / "none.jpg", tmp_path / "neither.jpg")
 
 
+def test_names_that_grow_too_long_are_refused_before_any_work(tmp_path: Path) -> None:
+    long = touch(tmp_path, f"{'a' * 249}.jpg") / f"{'a' * 249}.jpg"
+    with pytest.raises(UsageError, match="longer than the 255 bytes"):
+        plan(long)
+    assert plan(long, output=tmp_path / "short.jpg").jobs[0].targets == [tmp_path / "short.jpg"]
+    with pytest.raises(UnreadableImage, match="does not exist"):
+        plan(tmp_path / f"{'b' * 300}.jpg")
+
+
 def test_a_folder_is_mirrored_without_its_own_results_and_hidden_files(tmp_path: Path) -> None:
     names = ("a/1.jpg", "b/1.jpg", "b/notes.txt", "2.PNG", "live.heic")
     photos = touch(tmp_path / "photos", *names, "out/old-happy.jpg", ".hidden.jpg", ".thumbs/3.jpg")

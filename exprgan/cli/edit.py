@@ -251,9 +251,9 @@ def _check_pipe(sources: list[str], chosen: PlanOptions, out: Output, *, dry_run
             raise UsageError(
                 "- would write a photo to the terminal; redirect stdout or name a file with --output."
             )
-    elif chosen.output.is_dir() or not chosen.output.suffix:
+    elif os.path.isdir(chosen.output) or not chosen.output.suffix:
         raise UsageError(f"--output {chosen.output} names no file; name one for the photo from stdin.")
-    elif chosen.output.exists() and not chosen.overwrite:
+    elif os.path.exists(chosen.output) and not chosen.overwrite:
         raise UsageError(
             f"{chosen.output} exists; allow to replace it with --overwrite or choose another --output."
         )
@@ -266,7 +266,7 @@ def _edit_pipe(
 ) -> None:
     """One photo from stdin to stdout or to a file."""
     from exprgan import image_io
-    from exprgan.batch import edit_bytes, one_thread
+    from exprgan.batch import edit_bytes, make_folder, one_thread
     from exprgan.cli.edit_report import show_photo
 
     with one_thread():
@@ -275,7 +275,7 @@ def _edit_pipe(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         image_io.write_atomic(output, data)
         report.results[expression] = output
     show_photo(report, settings, out, is_single=True)
