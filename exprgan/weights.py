@@ -115,15 +115,8 @@ def verify_weights(name: str, folder: Path | str) -> Path:
     """
     folder = Path(folder)
     record = _record(name, folder)
-    path = folder / record.file
-    if not path.is_file():
-        raise WeightsError(f"{path} is missing; reinstall exprgan or restore the file from the release.")
-    if path.stat().st_size != record.size_bytes or _sha256(path) != record.sha256:
-        raise WeightsError(
-            f"{path} is not the file that the manifest records (its sha256 differs); "
-            "restore it from the release and check with `exprgan weights verify`."
-        )
-    return path
+    _verified_bytes(folder, record)
+    return folder / record.file
 
 
 def load_config(name: str, folder: Path | str | None = None) -> dict[str, Any]:
@@ -154,13 +147,14 @@ def load_weights(name: str, folder: Path | str | None = None) -> tuple[dict[str,
     from safetensors.torch import load
 
     folder = find_weights_dir(folder)
-    path = verify_weights(name, folder)
-    config = load_config(name, folder)
+    record = _record(name, folder)
+    content = _verified_bytes(folder, record)
+    config = _read_config(folder / f"{name}.json", record)
     try:
-        tensors = load(path.read_bytes())
+        tensors = load(content)
     except (SafetensorError, ValueError) as error:
         raise WeightsError(
-            f"{path} is no safetensors file ({error}); restore it from the release."
+            f"{folder / record.file} is no safetensors file ({error}); restore it from the release."
         ) from error
     return config, {
         key: value.float() if value.is_floating_point() else value for key, value in tensors.items()
@@ -234,11 +228,11 @@ def load_model(name: str, folder: Path | str | None = None, device: str = "cpu")
     Raises:
         WeightsError: The weights are missing, not the recorded ones or do not fit the network.
     """
-    from exprgan.models import build
+    from exprgan.models import build_without_start_values
 
     config, tensors = load_weights(name, folder)
     try:
-        model = build(config["architecture"], **config["arguments"])
+        model = build_without_start_values(config["architecture"], **config["arguments"])
         model.load_state_dict(tensors)
     except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
@@ -270,12 +264,23 @@ def _read_config(path: Path, record: WeightsRecord) -> dict[str, Any]:
     return dict(config)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _verified_bytes(folder: Path, record: WeightsRecord) -> bytes:
+    """The file of a record, read once; a `WeightsError` when it is not the recorded one."""
+    path = folder / record.file
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{path} is missing; reinstall exprgan or restore the file from the release."
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    if len(content) != record.size_bytes or hashlib.sha256(content).hexdigest() != record.sha256:
+        raise WeightsError(
+            f"{path} is not the file that the manifest records (its sha256 differs); "
+            "restore it from the release and check with `exprgan weights verify`."
+        )
+    return content
 
 
 def _json(value: Any) -> bytes:

@@ -146,3 +146,18 @@ def test_values_beyond_half_precision_are_not_saved(tmp_path: Path) -> None:
         weights.save_weights(tmp_path, "tiny", {"x": torch.tensor([1e6])}, CONFIG, "")
     with pytest.raises(WeightsError, match="lacks 'arguments'"):
         weights.save_weights(tmp_path, "tiny", {}, {"architecture": "tiny"}, "")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [("unet", {"width": 4}), ("landmark_net", {"num_points": 4, "num_anchors": 4}), ("face_proposer", {})],
+)
+def test_loading_a_network_draws_no_random_numbers(
+    tmp_path: Path, architecture: str, arguments: dict[str, int]
+) -> None:
+    state = models.build(architecture, **arguments).state_dict()
+    weights.save_weights(tmp_path, "w", state, {"architecture": architecture, "arguments": arguments}, "# W")
+    before = torch.get_rng_state()
+    loaded = weights.load_model("w", tmp_path).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(loaded[key], value.half().to(value.dtype)) for key, value in state.items())
