@@ -49,6 +49,9 @@ app.add_typer(weights.app, name="weights")
 
 def main() -> None:
     """Run the command line; exit codes are those of docs/cli.md."""
+    # threads that wait must not spin: where another program keeps a core busy, spinning takes many times
+    # longer than the work (GNU OpenMP reads this when torch is imported)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except Exception as error:  # the one blanket except: everything becomes a message and an exit code

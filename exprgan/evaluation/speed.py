@@ -202,7 +202,8 @@ def time_edits(photo: Path, weights: str | None, repeats: int) -> dict[str, Any]
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # as `exprgan.cli.main` sets it
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
 
 def time_help(repeats: int) -> dict[str, Any]:
