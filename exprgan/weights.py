@@ -78,7 +78,7 @@ def refuse_pickles(path: Path) -> None:
     if path.suffix.lower() in PICKLED_SUFFIXES:
         raise WeightsError(
             f"{path.name} is refused: {path.suffix} files are Python pickles, which can run any code when "
-            "they are opened; convert them to safetensors where you trust them."
+            "they are opened; turn it into safetensors with `exprgan weights convert`."
         )
 
 

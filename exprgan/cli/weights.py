@@ -1,16 +1,21 @@
-"""`exprgan weights`: which weights there are, under which licence, and whether they are the recorded ones."""
+"""`exprgan weights`: list, verify and convert weights, and bring them from and to the Hugging Face Hub."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, start
-from exprgan.errors import WeightsError
+from exprgan.errors import UsageError, WeightsError
 
-app = typer.Typer(help="List and verify the weights.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List, verify, fetch and convert weights.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("list")
@@ -61,3 +66,69 @@ def verify(
             out.data({"name": name, "file": str(path), "ok": True}, f"{name}: as recorded")
     if failed:
         raise WeightsError(f"{', '.join(failed)} in {folder} must be restored from the release.")
+
+
+@app.command("convert")
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.pth).", show_default=False)],
+    architecture: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Network the tensors belong to, e.g. bisenet.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Folder of weights to write into.", show_default=False
+        ),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name in the manifest. Without it: the file's.", show_default=False
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Entry of the checkpoint with the tensors, if not found.", show_default=False
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Argument of the network.", show_default=False),
+    ] = None,
+    licence: Annotated[str, typer.Option(metavar="SPDX", help="Licence of the weights.")] = "unknown",
+    overwrite: options.OverwriteOption = False,
+    format: options.FormatOption = Format.human,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Turn a PyTorch checkpoint into safetensors; files that need more than tensors are refused."""
+    out = start(format, quiet, verbose)
+    arguments = dict(_setting(text) for text in settings or [])
+    from exprgan import weights_convert
+
+    done = weights_convert.convert(
+        file,
+        output,
+        architecture=architecture,
+        arguments=arguments,
+        name=name,
+        key=key,
+        licence=licence,
+        overwrite=overwrite,
+    )
+    if done.left_out:
+        out.note(f"Took the tensors of {done.key!r} and left out: {', '.join(done.left_out)}.")
+    record = {"name": done.name, "folder": str(done.folder), "tensors": done.tensors}
+    out.data(record, f"{done.name}: {done.tensors} tensors in {done.folder}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--set {text} is no NAME=VALUE; for example --set width=16.")
+    try:
+        return name, json.loads(value)
+    except ValueError:  # a plain word
+        return name, value
