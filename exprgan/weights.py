@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 ENVIRONMENT_VARIABLE = "EXPRGAN_WEIGHTS"
 PICKLED_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*@\w[\w./-]*")  # OWNER/NAME@REVISION
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -46,14 +48,20 @@ def find_weights_dir(explicit: Path | str | None = None) -> Path:
     """The folder of weights to use: the given one, else `EXPRGAN_WEIGHTS`, the checkout's, the wheel's.
 
     Args:
-        explicit: A folder named by the user; nothing else is tried when it is given.
+        explicit: A folder named by the user, or OWNER/NAME@REVISION for weights that `exprgan weights
+            download` has fetched from the Hugging Face Hub; nothing else is tried when it is given.
 
     Raises:
-        WeightsError: The named folder is not there or has no manifest, or no folder was found at all.
+        WeightsError: The named folder is not there or has no manifest, the cache has no such weights, or no
+            folder was found at all.
     """
     named = explicit or os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         folder = Path(named).expanduser()
+        if _HUB_NAME.fullmatch(Path(named).as_posix()) and not folder.exists():
+            from exprgan.weights_hub import cached_folder
+
+            return cached_folder(Path(named).as_posix())
         refuse_pickles(folder)
         if folder.name == MANIFEST or folder.suffix == ".safetensors":
             folder = folder.parent
@@ -100,8 +108,12 @@ def read_manifest(folder: Path | str) -> dict[str, WeightsRecord]:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} is damaged ({error}); restore it from the release.") from error
-    for record in records.values():
-        if Path(record.file).name != record.file or Path(record.card).name != record.card:
+    for name, record in records.items():
+        if (
+            Path(name).name != name
+            or Path(record.file).name != record.file
+            or Path(record.card).name != record.card
+        ):
             raise WeightsError(f"{path} names a file outside its folder; restore it from the release.")
         refuse_pickles(Path(record.file))
     return records
@@ -209,12 +221,12 @@ def save_weights(
     )
     in_manifest = {"version", "licence", "data", "metrics"}
     kept = {key: value for key, value in config.items() if key not in in_manifest}
-    _replace(folder / record.file, content)
-    _replace(folder / f"{name}.json", _json(kept))
-    _replace(folder / record.card, (card.rstrip() + "\n").encode())
+    replace_file(folder / record.file, content)
+    replace_file(folder / f"{name}.json", _json(kept))
+    replace_file(folder / record.card, (card.rstrip() + "\n").encode())
     records = {**read_manifest(folder), name: record}
     entries = {key: asdict(records[key]) for key in sorted(records)}
-    _replace(folder / MANIFEST, _json({"format": 1, "weights": entries}))
+    replace_file(folder / MANIFEST, _json({"format": 1, "weights": entries}))
 
 
 def load_model(name: str, folder: Path | str | None = None, device: str = "cpu") -> nn.Module:
@@ -287,7 +299,8 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
     partial.replace(path)

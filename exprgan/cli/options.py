@@ -27,7 +27,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FOLDER",
-        help="Folder of weights instead of the bundled ones.",
+        help="Folder of weights instead of the bundled ones, or OWNER/NAME@REVISION as downloaded.",
         show_default=False,
     ),
 ]

@@ -64,10 +64,15 @@ class Output:
         else:
             self._write(f"exprgan: {message}", sys.stderr)
 
+    @property
+    def wants_bars(self) -> bool:
+        """Whether stderr is a terminal and people read it."""
+        return not self.quiet and self.format is not Format.json and sys.stderr.isatty()
+
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:
         """A progress bar on stderr, if that is a terminal and people read it; call what it gives for each step."""
-        if self.quiet or self.format is Format.json or not sys.stderr.isatty():
+        if not self.wants_bars:
             yield lambda: None
             return
         from rich.console import Console

@@ -68,6 +68,84 @@ def verify(
         raise WeightsError(f"{', '.join(failed)} in {folder} must be restored from the release.")
 
 
+@app.command("download")
+def download(
+    repository: Annotated[
+        str,
+        typer.Argument(metavar="OWNER/NAME[@REVISION]", help="Repository on the Hub.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Copy them here. Without it: the cache alone.",
+            show_default=False,
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Take what the cache has, like HF_HUB_OFFLINE=1.")
+    ] = False,
+    overwrite: options.OverwriteOption = False,
+    format: options.FormatOption = Format.human,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Fetch weights from the Hugging Face Hub and check them; safetensors alone, never pickles."""
+    out = start(format, quiet, verbose)
+    from exprgan import weights_hub
+
+    _quiet_hub(bars=out.wants_bars)
+    done = weights_hub.download(repository, output, offline=offline, overwrite=overwrite)
+    if done.revision != done.commit:
+        out.note(
+            f"{done.repo}@{done.revision} is the commit {done.commit}; name it to get the same weights again."
+        )
+    out.note(f"Use them with --weights {done.folder if output else done.pinned}")
+    for name, record in sorted(done.records.items()):
+        text = f"{name:12} {record.size_bytes / 1e6:6.2f} MB  {record.licence}  {done.folder / record.file}"
+        out.data({"name": name, "commit": done.commit, "folder": str(done.folder), **asdict(record)}, text)
+
+
+@app.command("push")
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of weights.", show_default=False)],
+    repository: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub.", show_default=False)
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Only into a private repository; made if not there.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all and list the files; publish nothing.")
+    ] = False,
+    format: options.FormatOption = Format.human,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Check a folder of weights and publish it with its model cards on the Hugging Face Hub."""
+    out = start(format, quiet, verbose)
+    from exprgan import weights_hub
+
+    if dry_run:
+        weights_hub.parse_repository(repository)
+        for name in weights_hub.plan_push(folder):
+            out.data({"status": "planned", "file": name}, name)
+        return
+    _quiet_hub(bars=out.wants_bars)
+    commit = weights_hub.push(folder, repository, private=private)
+    out.data({"repository": repository, "commit": commit}, f"{repository}@{commit}")
+
+
+def _quiet_hub(*, bars: bool) -> None:
+    """Switch the Hub's progress bars off where nobody reads them."""
+    if not bars:
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+        disable_progress_bars()
+
+
 @app.command("convert")
 def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.pth).", show_default=False)],
