@@ -127,8 +127,8 @@ def test_what_cannot_work_says_what_would(tmp_path: Path, state: dict[str, torch
 
 def test_convert_command(run_cli: RunCli, tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
     torch.save({"epoch": 1, "model": state}, tmp_path / "net.pth")
-    words = ("weights", "convert", tmp_path / "net.pth", "--architecture", "unet", "--set", "width=4")
-    words = (*words, "--name", "mine", "--licence", "MIT", "--output", tmp_path / "w")
+    words: tuple[object, ...] = ("weights", "convert", tmp_path / "net.pth", "--architecture", "unet")
+    words += ("--set", "width=4", "--name", "mine", "--licence", "MIT", "--output", tmp_path / "w")
     result = run_cli(*words, "--format", "json")
     assert result.code == 0, result.stderr
     assert json.loads(result.stdout)["name"] == "mine"

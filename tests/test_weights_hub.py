@@ -20,7 +20,7 @@ from exprgan import models, weights, weights_hub
 from exprgan.errors import UsageError, WeightsError
 from tests.conftest import RunCli
 
-httpx = sys.modules[errors.HTTPError.__module__.partition(".")[0]]  # the client's own
+httpx = sys.modules[errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]]  # the client's own
 FIRST, SECOND = "1" * 40, "2" * 40
 REPO = "someone/faces"
 
@@ -309,3 +309,17 @@ def test_hub_commands(hub: Hub, run_cli: RunCli, folder: Path, tmp_path: Path) -
     assert hub.published == {}
     got = run_cli("weights", "push", folder, REPO)
     assert (got.code, got.stdout) == (0, f"{REPO}@{SECOND}\n")
+
+
+def test_without_a_connection_there_is_one_line_and_the_cache(
+    hub: Hub, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's retries
+    hub.down = True
+    got = run_cli("weights", "download", REPO)
+    assert (got.code, got.stderr.count("\n")) == (5, 1)
+    assert "--offline" in got.stderr
+    hub.down = False
+    weights_hub.download(REPO)
+    hub.down = True
+    assert weights_hub.download(REPO).commit == FIRST

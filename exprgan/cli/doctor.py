@@ -19,6 +19,7 @@ _PACKAGES = (
     "opencv-python",
     "pillow",
     "safetensors",
+    "huggingface-hub",
     "facexlib",
     "pillow-heif",
 )

@@ -96,7 +96,7 @@ def download(
     out = start(format, quiet, verbose)
     from exprgan import weights_hub
 
-    _quiet_hub(bars=out.wants_bars)
+    _prepare_hub(bars=out.wants_bars)
     done = weights_hub.download(repository, output, offline=offline, overwrite=overwrite)
     if done.revision != done.commit:
         out.note(
@@ -133,16 +133,18 @@ def push(
         for name in weights_hub.plan_push(folder):
             out.data({"status": "planned", "file": name}, name)
         return
-    _quiet_hub(bars=out.wants_bars)
+    _prepare_hub(bars=out.wants_bars)
     commit = weights_hub.push(folder, repository, private=private)
     out.data({"repository": repository, "commit": commit}, f"{repository}@{commit}")
 
 
-def _quiet_hub(*, bars: bool) -> None:
-    """Switch the Hub's progress bars off where nobody reads them."""
-    if not bars:
-        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+def _prepare_hub(*, bars: bool) -> None:
+    """Let the Hub's client show bars and retries where people read them, and keep it still elsewhere."""
+    from huggingface_hub.utils import disable_progress_bars, logging  # type: ignore[attr-defined]
 
+    logging.disable_propagation()  # its own handler shows them
+    if not bars:
+        logging.set_verbosity_error()
         disable_progress_bars()
 
 
@@ -151,7 +153,7 @@ def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.pth).", show_default=False)],
     architecture: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Network the tensors belong to, e.g. bisenet.", show_default=False),
+        typer.Option(metavar="NAME", help="Network the tensors belong to, e.g. unet.", show_default=False),
     ],
     output: Annotated[
         Path,
