@@ -29,6 +29,7 @@ from exprgan.weights import (
 ORIGIN = "origin.json"  # in a folder of fetched weights: the repository and the commit they came from
 README = "README.md"
 _REPOSITORY = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
+_SUFFIXES = (".safetensors", ".json", ".md")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -93,6 +94,11 @@ def download(
     records = read_manifest(folder)
     names = list(_files(records))
     for name in names:
+        if Path(name).suffix not in _SUFFIXES:
+            raise WeightsError(
+                f"The {MANIFEST} of {repo}@{commit} names {name}, but only {', '.join(_SUFFIXES)} are fetched; "
+                "try another revision."
+            )
         _fetch(repo, name, commit, offline)
     _check(folder, records, f"{repo}@{commit}")
     if target is not None:

@@ -200,6 +200,7 @@ def test_what_the_error_says_to_delete_mends_the_cache(hub: Hub) -> None:
         ({"file": "small.bin"}, "pickles"),
         ({"file": "../small.safetensors"}, "outside"),
         ({"card": "/etc/small.md"}, "outside"),
+        ({"card": "setup.py"}, "only .safetensors"),
         ({"file": "other.safetensors"}, r"has no other\.safetensors"),
     ],
 )

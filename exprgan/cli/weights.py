@@ -43,7 +43,7 @@ def list_weights(
         out.data({"name": name, **asdict(record)}, "\n".join(lines))
 
 
-@app.command("verify")
+@app.command("verify", short_help="Check every file against the manifest.")
 def verify(
     weights: options.WeightsOption = None,
     format: options.FormatOption = Format.human,
@@ -68,7 +68,7 @@ def verify(
         raise WeightsError(f"{', '.join(failed)} in {folder} must be restored from the release.")
 
 
-@app.command("download")
+@app.command("download", short_help="Fetch weights from the Hugging Face Hub.")
 def download(
     repository: Annotated[
         str,
@@ -108,7 +108,7 @@ def download(
         out.data({"name": name, "commit": done.commit, "folder": str(done.folder), **asdict(record)}, text)
 
 
-@app.command("push")
+@app.command("push", short_help="Publish weights on the Hugging Face Hub.")
 def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of weights.", show_default=False)],
     repository: Annotated[
@@ -148,7 +148,7 @@ def _prepare_hub(*, bars: bool) -> None:
         disable_progress_bars()
 
 
-@app.command("convert")
+@app.command("convert", short_help="Turn a PyTorch checkpoint into safetensors.")
 def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.pth).", show_default=False)],
     architecture: Annotated[
