@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan import mouth_interior
 from exprgan.faces.align import transform_points
+from exprgan.mouth_interior import CROP_PX_PER_CM
 
 if TYPE_CHECKING:
     from exprgan.models.unified import EditMaps
@@ -32,7 +34,7 @@ STRIP_ROWS = 128
 class Edit:
     """What is to be done to one face, in the frame of its aligned 256-px crop; all float32.
 
-    y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint.
+    y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint, where an interior takes the paint's place.
 
     Attributes:
         flow_px: (256, 256, 2) backward displacement (x, y) in crop px: output (x, y) shows (x, y) + flow.
@@ -41,6 +43,9 @@ class Edit:
         mask: (256, 256) cover of the paint in [0, 1].
         weight: (256, 256) share of the edit that is carried over; 0 where there is nothing to do and all
             around the border.
+        interior: (256, 256, 5) or None; place (x, y) on the chart of `exprgan.mouth_interior` in cm and natural
+            log of the light on its RGB, from which the paint is drawn at the photo's resolution.
+        is_grey: the interior is shown without colour.
     """
 
     flow_px: NDArray[np.float32]
@@ -48,18 +53,32 @@ class Edit:
     paint: NDArray[np.float32]
     mask: NDArray[np.float32]
     weight: NDArray[np.float32]
+    interior: NDArray[np.float32] | None = None
+    is_grey: bool = False
 
     @classmethod
     def from_maps(cls, maps: EditMaps, index: int = 0) -> Edit:
         """The edit of one crop of a batch, faded out towards the border of the generator's window."""
-        flow, shade, paint, mask = (
+        flow, shade, paint, mask, *interior = (
             np.ascontiguousarray(part[index].detach().float().cpu().numpy().transpose(1, 2, 0))
             for part in maps
+            if part is not None
         )
         taper = _taper()
         flow, shade, mask = flow * taper[..., None], shade * taper[..., None], mask[..., 0] * taper
         weight = _weight(flow, shade, mask) * (taper > 0).astype(np.float32)
-        return cls(flow, shade, (paint + 1) * np.float32(0.5), mask, weight)
+        paint = (paint + 1) * np.float32(0.5)
+        return cls(flow, shade, paint, mask, weight, interior[0] if interior else None)
+
+    def without_colour(self) -> Edit:
+        """The edit with the same shading and paint on all channels."""
+
+        def grey(values: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.ascontiguousarray(
+                np.broadcast_to(values.mean(axis=2, keepdims=True), values.shape), np.float32
+            )
+
+        return replace(self, shade=grey(self.shade), paint=grey(self.paint), is_grey=True)
 
 
 def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
@@ -198,8 +217,19 @@ def _edit_strip(
     edited *= _spread(gain, strip) + 1
     mask = _spread(edit.mask, strip)[..., None]
     if mask.any():
-        edited += mask * (_spread(edit.paint, strip, cv2.INTER_CUBIC) * top_value - edited)
+        edited += mask * (_paint(edit, strip) * np.float32(top_value) - edited)
     return np.clip(edited, 0, top_value, out=edited)
+
+
+def _paint(edit: Edit, patch: _Patch) -> NDArray[np.float32]:
+    """What is shown under the mask at the photo's resolution, float32 RGB (h, w, 3) in [0, 1] or a little more."""
+    if edit.interior is None:
+        return _spread(edit.paint, patch, cv2.INTER_CUBIC)
+    scale = float(np.hypot(patch.matrix[0, 0], patch.matrix[1, 0]))
+    place, log_light = np.split(_spread(edit.interior, patch), [2], axis=2)
+    colours = mouth_interior.sample(place, CROP_PX_PER_CM / scale) * np.float32(1 / 255)
+    paint = colours * np.exp(log_light)
+    return paint.mean(axis=2, keepdims=True) if edit.is_grey else paint
 
 
 def _warp_photo(image: NDArray[Any], edit: Edit, patch: _Patch) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -263,13 +263,13 @@ class Editor:
         label = torch.tensor([EXPRESSIONS.index(expression)], device=self.device)
         amount = torch.tensor([strength], dtype=torch.float32, device=self.device)
         maps = self.generator(prepared.crop, prepared.regions, label, amount)
-        if not all(bool(torch.isfinite(part).all()) for part in maps):
+        if not all(bool(torch.isfinite(part).all()) for part in maps if part is not None):
             raise ExprganError(
                 f"The generator's edit to {expression} has values that are no number; "
                 "check the weights with `exprgan weights verify`."
             )
         edit = Edit.from_maps(maps, 0)
-        return _without_colour(edit) if prepared.is_grey else edit
+        return edit.without_colour() if prepared.is_grey else edit
 
 
 def open_detector(
@@ -350,13 +350,6 @@ def _outcomes(faces: Sequence[Face], chosen: Sequence[int]) -> tuple[FaceOutcome
         edited = index in chosen and not reason
         outcomes.append(FaceOutcome(index, face, edited, reason or ("" if edited else "not chosen")))
     return tuple(outcomes)
-
-
-def _without_colour(edit: Edit) -> Edit:
-    """The edit with the same shading and paint on all channels."""
-    shade = np.broadcast_to(edit.shade.mean(axis=2, keepdims=True), edit.shade.shape)
-    paint = np.broadcast_to(edit.paint.mean(axis=2, keepdims=True), edit.paint.shape)
-    return replace(edit, shade=np.ascontiguousarray(shade), paint=np.ascontiguousarray(paint))
 
 
 def _apply(pixels: NDArray[Any], edit: Edit, matrix: NDArray[np.float64], profile: bytes | None) -> None:

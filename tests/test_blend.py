@@ -9,6 +9,7 @@ import torch
 
 from exprgan.blend import CROP_SIZE, Edit, apply_edit, weight_in_photo
 from exprgan.models.unified import WINDOW, EditMaps
+from exprgan.mouth_interior import CROP_PX_PER_CM, UPPER_EDGE_CM
 
 MATRIX = np.array([[0.6, 0.05, -40.0], [-0.05, 0.6, -25.0]])
 
@@ -98,3 +99,34 @@ def test_large_and_small_faces_are_edited_in_their_place(scale: float) -> None:
     middle = (np.array([top + height / 2, left + width / 2]) / scale + 10).astype(int)
     assert result[middle[0], middle[1], 0] == round(100 * np.exp(0.4))
     assert (result[: int(top / scale) + 8] == 100).all()
+
+
+def interior_edit(px: float) -> Edit:
+    """An edit that shows the chart at 9.25 px a cm, its upper teeth's edge at row `px`, where the mask is."""
+    y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    place = torch.stack([(x - 127.5) / CROP_PX_PER_CM, UPPER_EDGE_CM + (y - px) / CROP_PX_PER_CM])
+    interior = torch.cat([place, torch.zeros(3, 256, 256)])[None]
+    mask = ((x - 127.5).abs() < 24) & ((y - px).abs() < 8)
+    nothing = torch.zeros(1, 3, 256, 256)
+    return Edit.from_maps(EditMaps(nothing[:, :2], nothing, nothing, mask[None, None].float(), interior))
+
+
+def test_interior_is_drawn_at_the_photos_resolution() -> None:
+    """Enlarged six times, the gaps between teeth stay lines of the photo's pixels, not of the crop's."""
+    photo = np.full((256 * 6, 256 * 6, 3), 120, np.uint8)
+    edit = interior_edit(180)
+    matrix = np.array([[1 / 6, 0, -2.5 / 6], [0, 1 / 6, -2.5 / 6]])
+    result = apply_edit(photo, edit, matrix)
+    row = result[6 * 174, 6 * 110 : 6 * 146].astype(float).mean(axis=1)
+    steps = np.abs(np.diff(row))
+    assert row.max() > 190
+    assert steps.max() > 12  # a crop's picture, enlarged, would change by a sixth of that a pixel
+    smooth = cv2.resize(result[::6, ::6], None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR)
+    assert np.abs(np.diff(smooth[6 * 174, 6 * 110 : 6 * 146].astype(float).mean(axis=1))).max() < steps.max()
+
+
+def test_interior_of_a_grey_edit_has_no_colour() -> None:
+    photo = np.full((256, 256, 3), 120, np.uint8)
+    result = apply_edit(photo, interior_edit(180).without_colour(), np.eye(2, 3))
+    assert np.ptp(result, axis=2).max() == 0
+    assert np.ptp(result) > 60

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -107,6 +108,25 @@ def test_surprise_opens_the_mouth(
 ) -> None:
     before = mouth_opening(scene.outcomes[0].face)
     assert mouth_opening(found_again(editor, results["surprise"].image)) > before + 0.03
+
+
+def test_happy_shows_single_teeth_and_not_a_band(editor: Editor, results: dict[str, EditResult]) -> None:
+    image = results["happy"].image
+    face = found_again(editor, image)
+    inner = face.landmarks_xy[list(mesh.INNER_LIPS)]
+    inside = cv2.fillPoly(np.zeros(image.shape[:2], np.uint8), [np.rint(inner).astype(np.int32)], 1) > 0
+    pixels = image[inside].astype(float)
+    bright = (pixels.min(axis=1) > 0.55 * pixels.max()) & (np.ptp(pixels, axis=1) < 0.35 * pixels.max(axis=1))
+    assert bright.mean() > 0.25  # teeth: light, and hardly coloured
+    top, bottom = inner[:, 1].min(), inner[:, 1].max()
+    left, right = inner[:, 0].min(), inner[:, 0].max()
+    deepest = 0
+    for row in range(int(top + 0.2 * (bottom - top)), int(top + 0.7 * (bottom - top))):
+        line = image[row, int(left + 0.2 * (right - left)) : int(right - 0.2 * (right - left))].mean(axis=1)
+        line = line - cv2.GaussianBlur(line[None], (0, 0), 8)[0]
+        dips = (line[1:-1] < line[:-2]) & (line[1:-1] <= line[2:]) & (line[1:-1] < -3)
+        deepest = max(deepest, int(dips.sum()))
+    assert deepest >= 4  # dark lines between teeth
 
 
 @pytest.mark.parametrize("expression", ["happy", "anger"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
+from exprgan import mouth_interior
 from exprgan.models import build
 from exprgan.models.unified import PAINT_WINDOW, WINDOW, UnifiedGenerator, apply_maps, warp
 
@@ -32,8 +36,9 @@ def inputs(count: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, to
 @torch.no_grad()
 def test_maps_have_the_crops_size_and_stay_inside_the_window() -> None:
     maps = make()(*inputs())
-    shapes = [tuple(part.shape) for part in maps]
-    assert shapes == [(2, 2, 256, 256), (2, 3, 256, 256), (2, 3, 256, 256), (2, 1, 256, 256)]
+    assert maps.interior is not None
+    assert [part.shape[1] for part in maps] == [2, 3, 3, 1, 5]
+    assert all(part.shape[::2] == (2, 256) and part.shape[3] == 256 for part in maps)
     top, left, height, width = WINDOW
     outside = torch.ones(256, 256, dtype=torch.bool)
     outside[top : top + height, left : left + width] = False
@@ -56,6 +61,29 @@ def test_strength_zero_is_exactly_the_identity(flow_head: bool) -> None:
     torch.testing.assert_close(apply_maps(image, maps), image, atol=3e-4, rtol=0)
 
 
+@torch.no_grad()
+def test_paint_is_the_chart_at_its_places_in_its_light() -> None:
+    model = make()
+    interior = torch.zeros(1, 5, 8, 8)
+    interior[:, 1] = mouth_interior.UPPER_EDGE_CM - 0.5  # on the upper teeth
+    interior[:, 0, :, :4], interior[:, 0, :, 4:] = -0.4, 0.4  # one central incisor each
+    teeth = (model.chart(interior) + 1) / 2
+    assert float(teeth.min()) > 0.6
+    interior[:, 2:] = math.log(0.5)
+    torch.testing.assert_close((model.chart(interior) + 1) / 2, teeth / 2)
+    maps = model(*inputs())
+    y, x, rows, columns = PAINT_WINDOW
+    box = np.s_[:, :, WINDOW[0] + y : WINDOW[0] + y + rows, WINDOW[1] + x : WINDOW[1] + x + columns]
+    torch.testing.assert_close(maps.paint[box], model.chart(maps.interior[box]))
+
+
+@torch.no_grad()
+def test_without_the_interior_head_the_paint_is_colours() -> None:
+    maps = make(interior_head=False)(*inputs())
+    assert maps.interior is None
+    assert float(maps.paint.abs().max()) <= 1
+
+
 @pytest.mark.parametrize("fusion", ["sum", "composite"])
 @torch.no_grad()
 def test_faces_of_a_batch_do_not_mix(fusion: str) -> None:
@@ -72,7 +100,7 @@ def test_gradient_reaches_every_parameter_and_the_masks() -> None:
     image, regions, expression, strength = inputs(8)
     regions.requires_grad_()
     maps = model(image, regions, expression, strength)
-    sum(part.square().mean() for part in maps).backward()
+    sum(part.square().mean() for part in maps if part is not None).backward()
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in model.parameters())
     assert regions.grad is not None
     assert float(regions.grad.abs().sum()) > 0

@@ -10,8 +10,10 @@ a shading factor, a mask and the paint under the mask,
 
     y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint,
 
-so that the edit can be carried back to the photo's own resolution. `flow_head=False` gives the paper's
-form, y = (1 - mask) * x + mask * paint. All maps are zero at strength 0 by construction.
+so that the edit can be carried back to the photo's own resolution. The paint is the inside of an opened mouth,
+given as places on a chart of teeth and tongue (`exprgan.mouth_interior`) and the light there, so that teeth are
+sharp at any resolution; `interior_head=False` puts out its colours instead. `flow_head=False` gives the paper's
+form, y = (1 - mask) * x + mask * paint. Flow, shade and mask are zero at strength 0 by construction.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from exprgan import mouth_interior
 from exprgan.expressions import EXPRESSIONS
 
 REGIONS = ("eyes", "nose", "mouth")
@@ -32,6 +35,8 @@ MAX_FLOW_PX = 40.0
 """Limit of the displacement in pixels of a 256-px crop; a jaw drop moves the chin by about 25."""
 MAX_SHADE = 0.9
 """Limit of the natural log of the shading factor."""
+MAX_LIGHT = 1.5
+"""Limit of the natural log of the light on the mouth's interior."""
 WINDOW = (64, 32, 192, 192)
 """Top, left, height and width of the part of a 256-px crop that an edit may touch: forehead to below the chin."""
 PAINT_WINDOW = (80, 32, 112, 128)
@@ -47,12 +52,28 @@ class EditMaps(NamedTuple):
     shade (N, 3, H, W): natural log of the factor on each warped colour channel.
     paint (N, 3, H, W): colours under the mask, RGB in [-1, 1].
     mask (N, 1, H, W): cover of the paint in [0, 1].
+    interior (N, 5, H, W) or None: what the paint was made of, place (x, y) on the chart of
+        `exprgan.mouth_interior` in cm and natural log of the light on its RGB.
     """
 
     flow_px: Tensor
     shade: Tensor
     paint: Tensor
     mask: Tensor
+    interior: Tensor | None = None
+
+
+class WindowEdit(NamedTuple):
+    """An edit of what `WINDOW` cuts out of crops, at the resolutions at which it is made, float32.
+
+    half (N, 5, H/2, W/2): flow in px of the crop and shade. mask (N, 1, h, w) of `PAINT_WINDOW`. Either
+    interior (N, 5, h/2, w/2) or paint (N, 3, h, w) of it; see `EditMaps`.
+    """
+
+    half: Tensor
+    mask: Tensor
+    paint: Tensor | None
+    interior: Tensor | None
 
 
 def warp(image: Tensor, flow_px: Tensor, corner_xy: tuple[float, float] = (0, 0)) -> Tensor:
@@ -83,6 +104,26 @@ def apply_maps(image: Tensor, maps: EditMaps) -> Tensor:
     """The edited crop for an image (N, 3, H, W), RGB in [-1, 1]; the result may leave the range slightly."""
     shaded = shaded_warp(image, maps.flow_px, maps.shade)
     return shaded + maps.mask * (maps.paint - shaded)
+
+
+class MouthChart(nn.Module):
+    """The chart of a mouth's interior (`exprgan.mouth_interior`) at the resolution of a 256-px crop."""
+
+    colours: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        picture, _ = mouth_interior.chart(mouth_interior.CROP_PX_PER_CM)
+        colours = torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous() / 255
+        self.register_buffer("colours", colours, persistent=False)
+
+    def forward(self, interior: Tensor) -> Tensor:
+        """Colours (N, 3, h, w), RGB from -1 to 1 or a little more, of places and light (N, 5, h, w)."""
+        width, height = mouth_interior.CHART_CM
+        grid = torch.stack([interior[:, 0] * (2 / width), interior[:, 1] * (2 / height) - 1], dim=-1)
+        chart = self.colours.expand(len(interior), -1, -1, -1)
+        seen = F.grid_sample(chart, grid, "bilinear", "border", align_corners=False)
+        return seen * torch.exp(interior[:, 2:]) * 2 - 1
 
 
 class Condition(nn.Module):
@@ -116,6 +157,11 @@ class ConditionedBlock(nn.Module):
         h = F.relu(self.norm1(self.conv1(x)), inplace=True)
         h = self.norm2(self.conv2(h))
         return F.relu(torch.addcmul(x + shift, h, 1 + scale), inplace=True)
+
+
+def double(maps: Tensor) -> Tensor:
+    """Maps at twice the resolution."""
+    return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -172,7 +218,8 @@ class UnifiedGenerator(nn.Module):
         global_widths: Channels of the global branch at 1/4, 1/8, 1/16 ... of the resolution.
         local_widths: The same of each local branch; empty leaves the local branches out.
         fusion: 'sum' adds each local edit inside its mask to the global one; 'composite' replaces it there.
-        flow_head: False leaves out displacement and shading, which gives the paper's form.
+        flow_head: False leaves out displacement, shading and interior, which gives the paper's form.
+        interior_head: False puts out colours as paint instead of places on the mouth's chart.
         region_dilation_px: How far the masks reach beyond their regions, so that a mouth may open.
     """
 
@@ -183,6 +230,7 @@ class UnifiedGenerator(nn.Module):
         local_widths: Sequence[int] = (32, 64),
         fusion: str = "sum",
         flow_head: bool = True,
+        interior_head: bool = True,
         region_dilation_px: int = 12,
     ) -> None:
         super().__init__()
@@ -191,8 +239,10 @@ class UnifiedGenerator(nn.Module):
         self.fusion, self.flow_head, self.region_dilation_px = fusion, flow_head, region_dilation_px
         condition_width = 64
         self.condition = Condition(condition_width)
-        self.half_channels = 4 * 5 if flow_head else 0
-        sizes = {"condition_width": condition_width, "out_channels": self.half_channels + 16 * 4}
+        self.chart = MouthChart() if interior_head and flow_head else None
+        self.half_channels = 4 * (10 if self.chart else 5) if flow_head else 0
+        full_channels = 16 * (1 if self.chart else 4)
+        sizes = {"condition_width": condition_width, "out_channels": self.half_channels + full_channels}
         self.global_branch = Branch(in_channels=16 * (3 + len(REGIONS)), widths=global_widths, **sizes)
         names = REGIONS if local_widths else ()
         self.local_branches = nn.ModuleDict(
@@ -213,24 +263,22 @@ class UnifiedGenerator(nn.Module):
         """
         top, left, height, width = WINDOW
         window = (..., slice(top, top + height), slice(left, left + width))
-        half, paint, mask = self.edit_window(image[window], regions[window], expression, strength)
-        maps = F.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
+        edit = self.edit_window(image[window], regions[window], expression, strength)
         margins = (left, image.shape[-1] - left - width, top, image.shape[-2] - top - height)
         y, x, rows, columns = PAINT_WINDOW
         inner = (x, width - x - columns, y, height - y - rows)
-        full = F.pad(F.pad(torch.cat([paint, mask], dim=1), inner), margins)
-        maps = F.pad(maps, margins)
-        return EditMaps(maps[:, :2], maps[:, 2:], full[:, :3], full[:, 3:])
+        paint, interior = edit.paint, None
+        if self.chart is not None and edit.interior is not None:
+            interior = double(edit.interior)
+            paint = self.chart(interior)
+            interior = F.pad(F.pad(interior, inner), margins)
+        assert paint is not None
+        full = F.pad(F.pad(torch.cat([paint, edit.mask], dim=1), inner), margins)
+        maps = F.pad(double(edit.half), margins)
+        return EditMaps(maps[:, :2], maps[:, 2:], full[:, :3], full[:, 3:], interior)
 
-    def edit_window(
-        self, image: Tensor, regions: Tensor, expression: Tensor, strength: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The edit of what `WINDOW` cuts out of crops, at the resolutions at which it is made, float32.
-
-        Returns:
-            Flow in px of the crop and shade (N, 5, H/2, W/2); paint (N, 3, h, w) and mask (N, 1, h, w) of
-            `PAINT_WINDOW`.
-        """
+    def edit_window(self, image: Tensor, regions: Tensor, expression: Tensor, strength: Tensor) -> WindowEdit:
+        """The edit of what `WINDOW` cuts out of crops; arguments as for `forward`."""
         condition = self.condition(expression, strength)
         # 4x4 pixels become channels: the branches see every pixel at a quarter of the resolution
         if torch.is_autocast_enabled(image.device.type):
@@ -247,12 +295,17 @@ class UnifiedGenerator(nn.Module):
                 own_mask = masks[:, 16 * place : 16 * (place + 1)]
                 fused = fused + region * branch(torch.cat([pixels * region, own_mask], dim=1), condition)
         s = strength.float()[:, None, None, None]
-        half = self._half_maps(fused[:, : self.half_channels].float(), s)
         top, left, height, width = (length // 4 for length in PAINT_WINDOW)
-        cells = fused[:, self.half_channels :, top : top + height, left : left + width]
-        full = F.pixel_shuffle(cells.float(), 4)
-        mask = torch.sigmoid(full[:, 3:] * 4 - 3) * (s / MASK_FULL_FROM).clamp(max=1)
-        return half, torch.tanh(full[:, :3]), mask
+        inner = (..., slice(top, top + height), slice(left, left + width))
+        full = F.pixel_shuffle(fused[:, self.half_channels :][inner].float(), 4)
+        mask = torch.sigmoid(full[:, -1:] * 4 - 3) * (s / MASK_FULL_FROM).clamp(max=1)
+        half = self._half_maps(fused[:, :20].float(), s)
+        if self.chart is None:
+            return WindowEdit(half, mask, torch.tanh(full[:, :3]), None)
+        cells = F.pixel_shuffle(fused[:, 20 : self.half_channels][inner].float(), 2)
+        x, y = cells[:, :1] * 2, cells[:, 1:2] * 2 + mouth_interior.UPPER_EDGE_CM
+        light = MAX_LIGHT * torch.tanh(cells[:, 2:] / MAX_LIGHT)
+        return WindowEdit(half, mask, None, torch.cat([x, y, light], dim=1))
 
     def _reach(self, regions: Tensor) -> Tensor:
         """Region masks at a quarter of the resolution, reaching further and falling off; differentiable."""

@@ -29,18 +29,19 @@ abstract, with displacement, shading and mask heads of our own; it does not repr
 Takes an aligned 256-px crop (RGB in [-1, 1]), soft masks of eyes, nose and mouth from the `{segmenter}` weights,
 an expression (neutral, happy, sad, surprise, fear, disgust, anger, contempt) and a strength in [0, 1]; gives an edit.
 
-Licence of the weights: Apache-2.0. Trained from nothing, with paired supervision only, {kimg:.0f} thousand samples, on
+Licence of the weights: Apache-2.0. Trained with paired supervision only, {kimg:.0f} thousand samples{start}, on
 {data}
 
 The teacher's targets come from geometry: its recipes decide what an expression looks like here, and the eight
-expressions are stereotypes, not emotions felt. Teeth and tongue of an opened mouth are painted, the same for
-everybody, from image-model portraits (CC0 and MIT).
+expressions are stereotypes, not emotions felt. Teeth and tongue of a mouth that was shut are this project's own
+drawing (`exprgan.mouth_interior`), the same for everybody; the network says where on it each pixel lies and how
+bright it is. A mouth that is open in the photo keeps its own teeth where it can.
 
 {metrics}
 
 Made for changing photos with the consent of the people shown. Not for telling people apart or judging them.
 Weak points: profiles beyond about 30 degrees, hands or objects before the mouth, dark glasses, broad open laughs
-turned into other expressions, large faces (painted teeth are made at 256 px and look soft there).
+turned into other expressions.
 """
 
 
@@ -54,7 +55,9 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def publish(run: Path, weights: Path, metrics: dict[str, Any], *, segmenter: str = "unet") -> None:
+def publish(
+    run: Path, weights: Path, metrics: dict[str, Any], *, segmenter: str = "unet", start: str = ""
+) -> None:
     """Store the averaged generator of a run folder as the weights `unified`.
 
     Args:
@@ -62,6 +65,7 @@ def publish(run: Path, weights: Path, metrics: dict[str, Any], *, segmenter: str
         weights: Folder of weights to write into.
         metrics: What `exprgan.evaluation.unified` wrote, or {}.
         segmenter: Name of the segmenter's weights that go with it.
+        start: What the run started from, for the card; empty for fresh weights.
     """
     options = json.loads((run / "options.json").read_text())
     kimg = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["kimg"]
@@ -71,10 +75,12 @@ def publish(run: Path, weights: Path, metrics: dict[str, Any], *, segmenter: str
         "segmenter": segmenter,
         "data": DATA,
         "metrics": {name: rows["all"] for name, rows in metrics.items()},
-        "training": {**options, "done_kimg": kimg},
+        "training": {**options, "done_kimg": kimg, "start": start or "fresh weights"},
     }
     data = "\n".join(f"- {line}" for line in DATA)
-    card = CARD.format(segmenter=segmenter, kimg=kimg, data=data, metrics=metrics_table(metrics))
+    from_what = f" from {start}" if start else " from fresh weights"
+    table = metrics_table(metrics)
+    card = CARD.format(segmenter=segmenter, kimg=kimg, start=from_what, data=data, metrics=table)
     save_weights(weights, "unified", load_file(run / "ema.safetensors"), config, card)
 
 
@@ -85,9 +91,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--metrics", type=Path, help="metrics.json of exprgan.evaluation.unified")
     parser.add_argument("--segmenter", default="unet")
+    parser.add_argument("--start", default="", help="what the run started from, in words")
     arguments = parser.parse_args()
     metrics = json.loads(arguments.metrics.read_text()) if arguments.metrics else {}
-    publish(arguments.run, arguments.weights, metrics, segmenter=arguments.segmenter)
+    publish(arguments.run, arguments.weights, metrics, segmenter=arguments.segmenter, start=arguments.start)
 
 
 if __name__ == "__main__":

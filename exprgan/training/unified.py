@@ -21,8 +21,19 @@ from exprgan.data.pairs import PairMix, PairSamples
 from exprgan.data.segmented_regions import REGIONS_FOLDER
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.data.teacher_cache import TeacherCache
+from exprgan.errors import UsageError
 from exprgan.models import build
-from exprgan.models.unified import PAINT_WINDOW, EditMaps, UnifiedGenerator, apply_maps, shaded_warp
+from exprgan.models.unified import (
+    PAINT_WINDOW,
+    EditMaps,
+    MouthChart,
+    UnifiedGenerator,
+    WindowEdit,
+    apply_maps,
+    double,
+    shaded_warp,
+)
+from exprgan.mouth_interior import CROP_PX_PER_CM
 from exprgan.training.loop import LoopConfig, Trainer
 
 
@@ -34,8 +45,8 @@ class UnifiedLossWeights:
     lambda_image: float = 8.0  # absolute difference (0.2)
     lambda_gradient: float = 8.0  # absolute difference of neighbours' differences (0.15)
     lambda_mask: float = 4.0  # cross-entropy (0.1)
-    lambda_paint: float = 10.0  # absolute difference of the paint inside the mouth (0.4)
-    lambda_paint_gradient: float = 10.0  # the same of its neighbours' differences (0.3)
+    lambda_place: float = 1.0  # error of the place on the mouth's chart in px of the crop (20)
+    lambda_paint: float = 6.0  # absolute difference of the paint at the true place inside the mouth (0.4)
     lambda_shade: float = 0.3  # size and roughness of the shading (0.01)
 
 
@@ -56,8 +67,15 @@ class UnifiedTask:
         self.samples, self.config = samples, config
 
     def build(self) -> nn.Module:
-        """A generator with fresh weights."""
-        return build("unified", **self.config.architecture)
+        """A generator with fresh weights.
+
+        Raises:
+            UsageError: The architecture has no head for the mouth's interior, which these losses need.
+        """
+        generator = build("unified", **self.config.architecture)
+        if generator.chart is None:
+            raise UsageError("Paired training needs a generator with interior_head and flow_head.")
+        return generator
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Sample `number` of `PairSamples`."""
@@ -65,9 +83,10 @@ class UnifiedTask:
 
     def loss(self, model: UnifiedGenerator, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum of the paired losses and its terms."""
-        half, paint, mask = model.edit_window(*network_inputs(batch))
+        edit = model.edit_window(*network_inputs(batch))
         with torch.autocast(batch["source"].device.type, enabled=False):
-            return paired_losses(half, paint, mask, batch, self.config.loss)
+            assert model.chart is not None  # see build
+            return paired_losses(edit, model.chart, batch, self.config.loss)
 
 
 def to_signed(image: Tensor) -> Tensor:
@@ -82,16 +101,19 @@ def network_inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 def paired_losses(
-    half: Tensor, paint: Tensor, mask: Tensor, batch: dict[str, Tensor], weights: UnifiedLossWeights
+    edit: WindowEdit, chart: MouthChart, batch: dict[str, Tensor], weights: UnifiedLossWeights
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Losses of an edit against what is known of a batch of pairs.
+    """Losses of an edit with an interior against what is known of a batch of pairs.
 
-    Pictures are compared at half of the resolution, and at the full one where paint may be. half, paint and
-    mask are what `UnifiedGenerator.edit_window` gives.
+    Pictures are compared at half of the resolution, and at the full one where paint may be. The place on the
+    chart learns from the true place, the light from the picture at the true place, the mask and all else
+    from the edited picture.
     """
     source, target = to_signed(batch["source"]), to_signed(batch["target"])
     importance, mouth = batch["importance"].float() / 255, batch["mouth"].float() / 255
     known_flow = batch["flow_weight"].amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
+    half, mask, interior = edit.half, edit.mask, edit.interior
+    assert interior is not None
     flow_px, shade = half[:, :2], half[:, 2:]
 
     # outside the face a rendered pair differs by noise only: let it count little
@@ -103,13 +125,19 @@ def paired_losses(
     top, left, height, width = PAINT_WINDOW
     box = (..., slice(top, top + height), slice(left, left + width))
     half_box = (..., slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2))
-    maps = F.interpolate(half[half_box], scale_factor=2.0, mode="bilinear", align_corners=False)
+    maps, wide = double(half[half_box]), double(interior)
     under = shaded_warp(source, maps[:, :2], maps[:, 2:], (left, top))
     box_mouth, box_target = mouth[box], target[box]
-    box_weight = 0.05 + 0.7 * importance[box] + 0.8 * box_mouth
-    box_error = (under + mask * (paint - under) - box_target) * box_weight
-    paint_error = (paint - box_target) * box_mouth
-    mouth_mean = box_mouth.mean().clamp(min=3e-4)
+    place, place_known = batch["place_cm"][half_box], batch["place_known"][half_box]
+    painted = double(place_known).ge(1).float()
+    # where a mouth opens without a known place, in renders of heads, only the mask can learn
+    box_weight = (0.05 + 0.7 * importance[box] + 0.8 * box_mouth) * (
+        painted + (1 - painted) * (1 - box_mouth)
+    )
+    box_error = (under + mask * (chart(wide).detach() - under) - box_target) * box_weight
+    true_paint = chart(torch.cat([double(place), wide[:, 2:]], dim=1))
+    place_error_px = (interior[:, :2] - place) * CROP_PX_PER_CM
+    place_weight = place_known * (0.15 + losses.downsample(box_mouth, 2))
 
     flow_weight = batch["flow_weight"] * (0.15 + 0.35 * (half_importance > 0.1) + half_importance)
     terms = {
@@ -118,8 +146,8 @@ def paired_losses(
         "gradient": losses.roughness(half_error) / half_weight.mean()
         + losses.roughness(box_error) / box_weight.mean(),
         "mask": losses.mask_loss(mask, box_mouth, 0.2 + importance[box]),
-        "paint": paint_error.abs().mean() / mouth_mean,
-        "paint_gradient": losses.roughness(paint_error) / mouth_mean,
+        "place": losses.flow_loss(place_error_px, torch.zeros_like(place_error_px), place_weight),
+        "paint": losses.weighted_mean((true_paint - box_target).abs(), painted * box_mouth),
         "shade": ((1.05 - half_importance) * shade.abs()).mean() + losses.roughness(shade),
         # where no flow is given, the warp is held smooth
         "smooth": losses.roughness(flow_px * (1 - known_flow)),
@@ -129,8 +157,8 @@ def paired_losses(
         + weights.lambda_image * terms["image"]
         + weights.lambda_gradient * terms["gradient"]
         + weights.lambda_mask * terms["mask"]
+        + weights.lambda_place * terms["place"]
         + weights.lambda_paint * terms["paint"]
-        + weights.lambda_paint_gradient * terms["paint_gradient"]
         + weights.lambda_shade * terms["shade"]
         + 0.2 * terms["smooth"]
     )
@@ -142,10 +170,12 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
     """Rows of source, result, target, flow length and mask as one uint8 picture (3, H, W)."""
     model.eval()
     top, left, height, width = PAINT_WINDOW
-    half, paint, mask = model.edit_window(*network_inputs(batch))
-    full = F.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
+    edit = model.edit_window(*network_inputs(batch))
+    assert edit.interior is not None
+    assert model.chart is not None
+    full = double(edit.half)
     margins = (left, full.shape[-1] - left - width, top, full.shape[-2] - top - height)
-    paint, mask = F.pad(paint, margins), F.pad(mask, margins)
+    paint, mask = F.pad(model.chart(double(edit.interior)), margins), F.pad(edit.mask, margins)
     maps = EditMaps(full[:, :2], full[:, 2:], paint, mask)
     source = to_signed(batch["source"])
     fake = apply_maps(source, maps).clamp(-1, 1)
@@ -182,7 +212,7 @@ def train(
     Args:
         data: Folder that holds open-faces/ and synthetic-faces/.
         output: Run folder; an unfinished run there is resumed.
-        teacher: Folder with geometry_basis.npz and mouth_donors.npz.
+        teacher: Folder with geometry_basis.npz.
         cache: Folder for the teacher's renders; region masks of `exprgan.data.segmented_regions` in it are used.
         config: Durations, losses and the mix of samples.
         start: Weights (safetensors) to start a new run from.
