@@ -3,6 +3,7 @@
 # make test    all tests but the slow ones
 # make test-slow  the slow ones: batches killed again and again
 # make check   format, lint, types and tests
+# make help-texts  renew tests/data/help after an option has changed
 # make bench   time of each stage, networks side by side
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= out/demo
 SAMPLE := docs/samples/portrait.jpg
 
-.PHONY: demo samples test test-slow check format bench clean
+.PHONY: demo samples test test-slow check format help-texts bench clean
 
 demo: $(VENV)/.runtime
 	@mkdir -p $(OUT)
@@ -41,6 +42,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+help-texts: $(VENV)/.dev
+	rm -f tests/data/help/*.txt
+	RENEW_HELP_TEXTS=1 $(BIN)/python -m pytest -q tests/test_cli_help.py -k committed
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m exprgan.evaluation.speed

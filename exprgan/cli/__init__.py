@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from exprgan.cli import doctor, edit, faces, output, segment, train, weights
+from exprgan.cli import doctor, edit, faces, options, output, segment, train, weights
 from exprgan.errors import ExprganError
 
 app = typer.Typer(
     name="exprgan",
     help="Change the expression of the faces in a photo and leave the rest of the photo alone.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -39,11 +38,44 @@ def root(
     """Change the expression of the faces in a photo and leave the rest of the photo alone."""
 
 
-app.command("edit", short_help="Change expressions in a photo or a folder of them.")(edit.edit)
-app.command("faces", short_help="List the faces of a photo.")(faces.faces)
-app.command("segment", short_help="Write the face regions of a photo.")(segment.segment)
-app.command("train", short_help="Train a network.")(train.train)
-app.command("doctor", short_help="Show versions, devices and weights.")(doctor.doctor)
+app.command(
+    "edit",
+    short_help="Change expressions in a photo or a folder of them.",
+    epilog=options.examples(
+        "exprgan edit photo.jpg --to happy",
+        "exprgan edit photo.jpg --to sad --strength 0.6 --face all --output sad.jpg",
+        "exprgan edit photo.jpg --to surprise --compare before-after.png",
+        "exprgan edit photo.jpg --to all --output sheet/",
+        "exprgan edit photos/ --to happy --output edited/ --skip-existing",
+        "exprgan edit - --to happy < photo.jpg > happy.jpg",
+    ),
+)(edit.edit)
+app.command(
+    "faces",
+    short_help="List the faces of a photo.",
+    epilog=options.examples("exprgan faces photo.jpg", "exprgan faces photo.jpg --format json"),
+)(faces.faces)
+app.command(
+    "segment",
+    short_help="Write the face regions of a photo.",
+    epilog=options.examples(
+        "exprgan segment photo.jpg --output regions.png",
+        "exprgan segment photo.jpg --overlay --output look.png",
+    ),
+)(segment.segment)
+app.command(
+    "train",
+    short_help="Train a network.",
+    epilog=options.examples(
+        "exprgan train unet --data DATA --output runs/unet --minutes 60",
+        "exprgan train unet --data DATA --output run --set batch_size=8 --dry-run",
+    ),
+)(train.train)
+app.command(
+    "doctor",
+    short_help="Show versions, devices and weights.",
+    epilog=options.examples("exprgan doctor", "exprgan doctor --format json > doctor.json"),
+)(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 
 
@@ -53,7 +85,7 @@ def main() -> None:
     # longer than the work (GNU OpenMP reads this when torch is imported)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        app(prog_name="exprgan")
     except Exception as error:  # the one blanket except: everything becomes a message and an exit code
         if os.environ.get("EXPRGAN_DEBUG") == "1":
             raise

@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from exprgan.editor import Editor
 
 INTERRUPTED = 130
-EXAMPLES = """
-Examples:\n
-  exprgan edit photo.jpg --to happy\n
-  exprgan edit photo.jpg --to sad --strength 0.6 --face all --output sad.jpg --compare sheet.png\n
-  exprgan edit photo.jpg --to all --output sheet/\n
-  exprgan edit photos/ --to happy --output edited/ --skip-existing\n
-  exprgan edit - --to happy < photo.jpg > happy.jpg\n
-"""
 
 
 def edit(
@@ -51,6 +43,7 @@ def edit(
             metavar="EXPRESSION",
             help="happy, sad ... or all; may be repeated. Without it: happy.",
             show_default=False,
+            autocompletion=options.complete_expression,
         ),
     ] = None,
     strength: Annotated[float, typer.Option(metavar="NUMBER", help="From 0 (the input) to 1.")] = 1.0,
@@ -131,9 +124,6 @@ def edit(
         _edit_single(plan, work, out)
     else:
         _edit_batch(plan, work, jobs, fail_fast, out)
-
-
-edit.__doc__ = f"{edit.__doc__}\n{EXAMPLES}"
 
 
 def _work(

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from exprgan.cli.output import Format
+from exprgan.expressions import EXPRESSIONS
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines that are shown as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def _completion(*words: str) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+complete_expression = _completion(*EXPRESSIONS, "all")
 
 FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
 QuietOption = Annotated[
@@ -20,6 +37,7 @@ DeviceOption = Annotated[
         "--device",
         metavar="NAME",
         help="auto, cpu, cuda, cuda:1 ... or mps; auto takes a CUDA device if any.",
+        autocompletion=_completion("auto", "cpu", "cuda", "mps"),
     ),
 ]
 WeightsOption = Annotated[
@@ -33,7 +51,12 @@ WeightsOption = Annotated[
 ]
 DetectorOption = Annotated[
     str,
-    typer.Option("--detector", metavar="NAME", help="builtin (offline), or retinaface (facexlib's network)."),
+    typer.Option(
+        "--detector",
+        metavar="NAME",
+        help="builtin (offline), or retinaface (facexlib's network).",
+        autocompletion=_completion("builtin", "retinaface"),
+    ),
 ]
 DetectorWeightsOption = Annotated[
     Path | None,
@@ -81,5 +104,10 @@ NoProvenanceOption = Annotated[
 ]
 FaceOption = Annotated[
     str,
-    typer.Option("--face", metavar="WHICH", help="largest, all, center, or a number as `faces` lists them."),
+    typer.Option(
+        "--face",
+        metavar="WHICH",
+        help="largest, all, center, or a number as `faces` lists them.",
+        autocompletion=_completion("largest", "all", "center"),
+    ),
 ]

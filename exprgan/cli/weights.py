@@ -68,7 +68,13 @@ def verify(
         raise WeightsError(f"{', '.join(failed)} in {folder} must be restored from the release.")
 
 
-@app.command("download", short_help="Fetch weights from the Hugging Face Hub.")
+@app.command(
+    "download",
+    short_help="Fetch weights from the Hugging Face Hub.",
+    epilog=options.examples(
+        "exprgan weights download OWNER/NAME@REVISION", "exprgan weights download OWNER/NAME --output FOLDER"
+    ),
+)
 def download(
     repository: Annotated[
         str,
@@ -108,7 +114,13 @@ def download(
         out.data({"name": name, "commit": done.commit, "folder": str(done.folder), **asdict(record)}, text)
 
 
-@app.command("push", short_help="Publish weights on the Hugging Face Hub.")
+@app.command(
+    "push",
+    short_help="Publish weights on the Hugging Face Hub.",
+    epilog=options.examples(
+        "exprgan weights push FOLDER OWNER/NAME --dry-run", "exprgan weights push FOLDER OWNER/NAME --private"
+    ),
+)
 def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of weights.", show_default=False)],
     repository: Annotated[
@@ -148,7 +160,11 @@ def _prepare_hub(*, bars: bool) -> None:
         disable_progress_bars()
 
 
-@app.command("convert", short_help="Turn a PyTorch checkpoint into safetensors.")
+@app.command(
+    "convert",
+    short_help="Turn a PyTorch checkpoint into safetensors.",
+    epilog=options.examples("exprgan weights convert net.pth --architecture unet --set width=16 -o FOLDER"),
+)
 def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.pth).", show_default=False)],
     architecture: Annotated[
