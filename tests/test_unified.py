@@ -64,6 +64,7 @@ def test_strength_zero_is_exactly_the_identity(flow_head: bool) -> None:
 @torch.no_grad()
 def test_paint_is_the_chart_at_its_places_in_its_light() -> None:
     model = make()
+    assert model.chart is not None
     interior = torch.zeros(1, 5, 8, 8)
     interior[:, 1] = mouth_interior.UPPER_EDGE_CM - 0.5  # on the upper teeth
     interior[:, 0, :, :4], interior[:, 0, :, 4:] = -0.4, 0.4  # one central incisor each
