@@ -15,6 +15,7 @@ import pytest
 import exprgan
 from exprgan.errors import DeviceError, NoFaceFound
 from exprgan.photo import Photo
+from exprgan.weights import find_weights_dir, read_manifest
 from tests.conftest import RunCli
 
 
@@ -148,3 +149,18 @@ def test_python_dash_m_is_the_command(root: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "exprgan", "--version"]
     assert subprocess.check_output(command, env=environment, text=True) == f"exprgan {exprgan.__version__}\n"
+
+
+def test_doctor_names_weights_with_hash_and_licence_and_hides_tokens(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("EXPRGAN_DEBUG", "0")
+    records = read_manifest(find_weights_dir())
+    result = run_cli("doctor", "--format", "json")
+    checks = {line["check"]: line["value"] for line in map(json.loads, result.stdout.splitlines())}
+    for name, record in records.items():
+        assert f"{name} {record.sha256[:12]} ({record.licence})" in checks["weights"]
+    assert "HF_TOKEN=..." in checks["environment"]
+    assert "EXPRGAN_DEBUG=0" in checks["environment"]
+    assert "secret" not in result.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -43,6 +44,7 @@ def doctor(
         ("devices", _devices),
         ("formats", _formats),
         ("weights", lambda: _weights(weights)),
+        ("environment", _environment),
     ]
     healthy = True
     for name, check in checks:
@@ -89,6 +91,15 @@ def _devices() -> str:
     return ", ".join(devices)
 
 
+def _environment() -> str:
+    names = sorted(name for name in os.environ if name.startswith(("EXPRGAN_", "HF_", "OMP_")))
+    hidden = ("TOKEN", "KEY")  # never in a bug report
+    return (
+        ", ".join(f"{name}={'...' if name.endswith(hidden) else os.environ[name]}" for name in names)
+        or "no variables set"
+    )
+
+
 def _formats() -> str:
     from PIL import features
 
@@ -102,6 +113,10 @@ def _weights(folder: object) -> str:
     from exprgan.weights import find_weights_dir, read_manifest, verify_weights
 
     found = find_weights_dir(folder)  # type: ignore[arg-type]
-    for name in {*read_manifest(found), "landmarks", "unified"}:
+    records = read_manifest(found)
+    for name in {*records, "landmarks", "unified"}:
         verify_weights(name, found)
-    return f"{', '.join(sorted(read_manifest(found)))} in {found}, all as recorded"
+    listed = ", ".join(
+        f"{name} {records[name].sha256[:12]} ({records[name].licence})" for name in sorted(records)
+    )
+    return f"{listed} in {found}, all as recorded"
