@@ -119,6 +119,8 @@ def wanted_expressions(words: Sequence[str]) -> list[str]:
     """
     names: list[str] = []
     for word in words:
+        if "," in word:
+            raise UsageError(f"--to takes one expression, not {word!r}; repeat it: --to happy --to sad.")
         names += EXPRESSIONS if word.strip().lower() == "all" else [parse_expression(word)]
     return list(dict.fromkeys(names))
 
@@ -138,6 +140,8 @@ def plan_jobs(sources: Sequence[str], options: PlanOptions, disk: FileView | Non
     """
     disk = disk or Disk()
     output = options.output
+    if options.compare is not None and not disk.is_dir(options.compare):
+        _check_extension(options.compare, "--compare")
     if len(sources) == 1 and not disk.is_dir(Path(sources[0])) and not _is_pattern(sources[0], disk):
         _check_exist([sources[0]], disk)
         job, folder = _single_job(Path(sources[0]), options, disk)
@@ -243,12 +247,13 @@ def _looks_like_a_photo(path: Path) -> bool:
     return path.suffix.lower() in READABLE_EXTENSIONS
 
 
-def _check_extension(path: Path) -> None:
+def _check_extension(path: Path, option: str = "--output") -> None:
     from exprgan.image_decode import FORMATS_TEXT
     from exprgan.image_io import EXTENSIONS
 
     if path.suffix.lower() not in EXTENSIONS:
-        raise UsageError(f"*{path.suffix} files cannot be written; choose {FORMATS_TEXT} with --output.")
+        what = f"*{path.suffix} files" if path.suffix else "Files without an extension"
+        raise UsageError(f"{what} cannot be written; choose {FORMATS_TEXT} with {option}.")
 
 
 def _check_exist(sources: Sequence[str], disk: FileView) -> None:
@@ -257,7 +262,10 @@ def _check_exist(sources: Sequence[str], disk: FileView) -> None:
     ]
     if missing:
         verb = "does" if len(missing) == 1 else "do"
-        raise UnreadableImage(f"{_listed(missing)} {verb} not exist; check the name and the folder.")
+        hint = "check the name and the folder"
+        if missing[0].lower() in (*EXPRESSIONS, "all"):
+            hint = f"for the expression write --to {missing[0]}"
+        raise UnreadableImage(f"{_listed(missing)} {verb} not exist; {hint}.")
 
 
 def _check_targets(jobs: Sequence[Job], options: PlanOptions, disk: FileView) -> None:

@@ -35,7 +35,8 @@ def resolve_device(name: str = "auto") -> str:
             )
         if number and int(number) >= torch.cuda.device_count():
             raise DeviceError(
-                f"There are {torch.cuda.device_count()} CUDA devices, numbered from 0; {name} is none."
+                f"There is no {name}: torch sees {torch.cuda.device_count()} CUDA devices, numbered from 0; "
+                "choose one of them or --device cpu."
             )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("torch sees no Metal device here; use --device cpu.")

@@ -66,9 +66,11 @@ def find_weights_dir(explicit: Path | str | None = None) -> Path:
         if folder.name == MANIFEST or folder.suffix == ".safetensors":
             folder = folder.parent
         if not (folder / MANIFEST).is_file():
+            reason = f"has no {MANIFEST}" if folder.exists() else "does not exist"
+            remedy = "leave out --weights" if explicit else f"unset {ENVIRONMENT_VARIABLE}"
             raise WeightsError(
-                f"{folder} is no folder of weights: it has no {MANIFEST}; "
-                f"leave out --weights and {ENVIRONMENT_VARIABLE} to use the bundled ones."
+                f"{folder} is no folder of weights: it {reason}; {remedy} to use the bundled ones, or write "
+                "OWNER/NAME@REVISION for those that `exprgan weights download` has fetched."
             )
         return folder
     for folder in (_PACKAGE.parent / "weights", _PACKAGE / "_weights"):

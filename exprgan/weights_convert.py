@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,13 @@ def convert(
         raise UsageError(
             f"{folder} has weights named {name!r}; give another --name, or --overwrite to replace them."
         )
+    arguments = dict(arguments or {})
+    wanted = _wanted_tensors(architecture, arguments)
     content = _read(file)
     checkpoint = _unpickle(content, file)
     key, state = _tensors(checkpoint, key, file)
     state = _without_prefix(state)
-    arguments = dict(arguments or {})
-    _check_fit(state, architecture, arguments, file)
+    _check_fit(state, wanted, architecture, file)
     digest = hashlib.sha256(content).hexdigest()
     config = {
         "architecture": architecture,
@@ -107,11 +109,16 @@ def _unpickle(content: bytes, file: Path) -> Mapping[str, Any]:
     """The checkpoint; a `WeightsError` when that needs code of the file."""
     import torch
 
+    if not content.startswith((b"PK", b"\x80")):  # the starts of zip files and of pickles
+        raise WeightsError(f"{file} is no checkpoint of PyTorch; check the name and the download.")
     try:
-        checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch may refuse: it does, or it does not
+            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         cause = reason.partition("WeightsUnpickler error: ")[2].partition(". Please")[0] or reason
+        cause = cause.partition(" Check the documentation")[0]
         raise WeightsError(
             f"{file} is refused: opening it could run code of the file ({cause[:160]}); "
             "ask its maker for a file with nothing but tensors."
@@ -159,16 +166,22 @@ def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _check_fit(state: Mapping[str, Tensor], architecture: str, arguments: dict[str, Any], file: Path) -> None:
-    """Raise unless the network has exactly these tensors, by name and shape."""
+def _wanted_tensors(architecture: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's tensors by name, of any values; a `UsageError` when it cannot be built."""
     from exprgan.models import build_without_start_values
 
     try:
-        wanted = build_without_start_values(architecture, **arguments).state_dict()
+        return build_without_start_values(architecture, **arguments).state_dict()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"The network {architecture!r} cannot be built ({error}); set its arguments with --set NAME=VALUE."
         ) from error
+
+
+def _check_fit(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], architecture: str, file: Path
+) -> None:
+    """Raise unless the network has exactly these tensors, by name and shape."""
     faults = {
         "lacks": [name for name in wanted if name not in state],
         "has too many": [name for name in state if name not in wanted],

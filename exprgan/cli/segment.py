@@ -35,7 +35,9 @@ def segment(
     out = start(format, quiet, verbose)
     target = output or source.with_name(f"{source.stem}-regions.png")
     if target.suffix.lower() != ".png":
-        raise UsageError(f"{target} is no PNG; label maps are written as PNG alone.")
+        raise UsageError(
+            f"{target} is no PNG, which `segment` writes; name a file that ends in .png with --output."
+        )
     if target.exists() and not overwrite:
         raise UsageError(f"{target} exists; allow to replace it with --overwrite or choose another --output.")
 
