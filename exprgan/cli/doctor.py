@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import typer
 
@@ -44,7 +46,9 @@ def doctor(
         ("devices", _devices),
         ("formats", _formats),
         ("weights", lambda: _weights(weights)),
+        ("hub", _hub),
         ("environment", _environment),
+        ("terminal", _terminal),
     ]
     healthy = True
     for name, check in checks:
@@ -84,15 +88,44 @@ def _opencv() -> str:
 def _devices() -> str:
     import torch
 
-    devices = [f"cpu ({torch.get_num_threads()} threads)"]
-    devices += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    cpu = [f"{torch.get_num_threads()} threads", *_memory(), torch.backends.cpu.get_cpu_capability()]
+    devices = [f"cpu ({', '.join([*cpu, *_half_precision_units()])})"]
+    for index in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(index)
+        devices.append(f"cuda:{index} ({card.name}, {card.total_memory / 1e9:.1f} GB)")
     if torch.backends.mps.is_available():
         devices.append("mps")
-    return ", ".join(devices)
+    return f"{', '.join(devices)}; torch is built for {_torch_build()}"
+
+
+def _torch_build() -> str:
+    import torch
+
+    if torch.version.cuda:
+        return f"CUDA {torch.version.cuda}"
+    return f"ROCm {torch.version.hip}" if torch.version.hip else "CPUs alone"
+
+
+def _memory() -> list[str]:
+    try:
+        return [f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.1f} GB"]
+    except (AttributeError, ValueError, OSError):  # not told on Windows
+        return []
+
+
+def _half_precision_units(cpu_info: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """What the processor has for bfloat16, as Linux names it; nothing where that is not told."""
+    try:
+        lines = cpu_info.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return [flag for flag in ("avx512_bf16", "amx_bf16", "bf16") if flag in flags]
 
 
 def _environment() -> str:
-    names = sorted(name for name in os.environ if name.startswith(("EXPRGAN_", "HF_", "OMP_")))
+    starts, others = ("EXPRGAN_", "HF_", "OMP_"), ("COLUMNS", "NO_COLOR", "TERM")
+    names = sorted(name for name in os.environ if name.startswith(starts) or name in others)
     hidden = ("TOKEN", "KEY")  # never in a bug report
     return (
         ", ".join(f"{name}={'...' if name.endswith(hidden) else os.environ[name]}" for name in names)
@@ -100,13 +133,32 @@ def _environment() -> str:
     )
 
 
+def _terminal() -> str:
+    streams = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
+    shown = [name for name, stream in streams.items() if stream is not None and stream.isatty()]
+    return f"{', '.join(shown) or 'none'}; stdout in {sys.stdout.encoding}"
+
+
 def _formats() -> str:
     from PIL import features
 
     known = {"webp": "WebP", "avif": "AVIF", "jpg": "JPEG", "zlib": "PNG", "libtiff": "compressed TIFF"}
     have = [label for name, label in known.items() if features.check(name)]
-    lack = [label for name, label in known.items() if label not in have]
+    lack = [label for label in known.values() if label not in have]
+    if importlib.util.find_spec("pillow_heif"):
+        have.append("HEIC (to read)")
+    else:
+        lack.append("HEIC")
     return ", ".join(have) + (f"; without {', '.join(lack)}" if lack else "")
+
+
+def _hub() -> str:
+    from huggingface_hub import constants
+
+    state = (
+        "offline: the cache alone" if constants.HF_HUB_OFFLINE else "asked by `weights download` and `push`"
+    )
+    return f"{state}; cache in {constants.HF_HUB_CACHE}"
 
 
 def _weights(folder: object) -> str:
