@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from exprgan.errors import ExprganError, UsageError
 from exprgan.training.loop import LoopConfig, Trainer
+from exprgan.training.task import Task
 
 CONFIG = LoopConfig(
     duration_kimg=0.064, batch_size=4, learning_rate=0.05, warmup_kimg=0.004, log_kimg=0.016, bf16=False
 )
 
 
-class Line:
+class Line(Task):
     """Learns y = 2 x + 1."""
 
     def __init__(self, broken: bool = False) -> None:

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 
 from exprgan.errors import UsageError
 from exprgan.training import start
-from exprgan.training.loop import LoopConfig, Trainer
+from exprgan.training.loop import LoopConfig
+from exprgan.training.task import Task, TrainingFiles
 from tests.conftest import RunCli
 
 
-class LineTask:
+class LineTask(Task):
     """Learns y = 2 x."""
 
     def build(self) -> torch.nn.Module:
@@ -34,14 +35,17 @@ class LineTask:
         return loss, {}
 
 
+class LineRecipe(start.Recipe):
+    """A recipe that needs no data."""
+
+    def make_task(self, files: TrainingFiles, config: Any) -> Task:
+        return LineTask()
+
+
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = LoopConfig(duration_kimg=2.0, batch_size=10, learning_rate=0.1, warmup_kimg=0.0, bf16=False)
-
-    def run(files: start.TrainingFiles, loop: LoopConfig) -> bool:
-        return Trainer(LineTask(), loop, files.output).run()
-
-    monkeypatch.setitem(start.RECIPES, "unet", start.Recipe(loop, run))
+    monkeypatch.setitem(start.RECIPES, "unet", LineRecipe(loop, "segmenter", "SegmenterConfig"))
 
 
 @pytest.mark.usefixtures("line")
@@ -64,26 +68,33 @@ def test_a_run_that_is_out_of_time_says_so_and_goes_on(run_cli: RunCli, tmp_path
     assert "trained to the end" in run_cli(*arguments).stdout
 
 
-def test_settings_are_read_by_their_type() -> None:
-    changes = dict(
-        map(start.parse_setting, ("batch_size=7", "learning_rate=1e-4", "bf16=False", "device=cpu"))
-    )
-    assert changes == {"batch_size": 7, "learning_rate": 1e-4, "bf16": False, "device": "cpu"}
-    expected = replace(start.RECIPES["landmarks"].loop, batch_size=7, learning_rate=1e-4, bf16=False)
-    assert start.resolve("landmarks", changes, device="cpu") == expected
+def test_settings_of_loop_and_task_are_read_by_their_type() -> None:
+    words = ["batch_size=7", "learning_rate=1e-4", "bf16=False", "lambda_score=2", "widths=8,16,24"]
+    chosen = start.configure("landmarks", words, device="cpu", max_minutes=3.0)
+    defaults = start.RECIPES["landmarks"]
+    expected = replace(defaults.loop, batch_size=7, learning_rate=1e-4, bf16=False, max_minutes=3.0)
+    assert chosen.loop == expected
+    task = defaults.task_config()
+    assert chosen.task == replace(task, lambda_score=2.0, net=replace(task.net, widths=(8, 16, 24)))
 
 
-@pytest.mark.parametrize("text", ["batch_size", "batch_size=big", "bf16=perhaps", "nonsense=1"])
-def test_settings_that_cannot_be_are_errors_of_use(text: str) -> None:
+@pytest.mark.parametrize("word", ["batch_size", "batch_size=big", "bf16=perhaps", "nonsense=1", "widths=a,b"])
+def test_settings_that_cannot_be_are_errors_of_use(word: str) -> None:
     with pytest.raises(UsageError):
-        start.parse_setting(text)
+        start.configure("landmarks", [word], device="cpu")
+
+
+def test_the_nearest_setting_is_named() -> None:
+    with pytest.raises(UsageError, match="did you mean batch_size"):
+        start.configure("unet", ["batchsize=3"], device="cpu")
 
 
 def test_unknown_networks_and_missing_folders_are_errors_of_use(tmp_path: Path) -> None:
-    files = start.TrainingFiles(tmp_path / "none", tmp_path / "run")
     with pytest.raises(UsageError, match="choose from unified"):
-        start.train("gan", files, LoopConfig())
-    with pytest.raises(UsageError, match="is no folder"):
-        start.train("unet", files, LoopConfig())
+        start.configure("gan", device="cpu")
+    files = TrainingFiles((str(tmp_path / "none"),), tmp_path / "run")
+    with pytest.raises(UsageError, match="does not exist"):
+        start.train(files, start.configure("unet", device="cpu"))
     with pytest.raises(UsageError, match="--teacher"):
-        start.train("unified", start.TrainingFiles(tmp_path, tmp_path / "run"), LoopConfig())
+        start.train(replace(files, data=(str(tmp_path),)), start.configure("unified", device="cpu"))
+    assert not (tmp_path / "run").exists()

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import math
 import sys
-from dataclasses import asdict
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, start
 
+if TYPE_CHECKING:
+    from exprgan.training.loop import LoopConfig, Trainer
+    from exprgan.training.run_log import Record
 
-class Network(str, enum.Enum):
-    """What can be trained."""
-
-    unified = "unified"
-    landmarks = "landmarks"
-    unet = "unet"
-    bisenet = "bisenet"
+NETWORKS = (
+    "unified, hierarchical, sargan, usgan, stargan, transfer, unet, bisenet, landmarks, face_proposer, features, "
+    "judge or judge_identity"
+)
 
 
 def _folder(help_text: str, envvar: str | None = None) -> Any:
@@ -30,50 +29,115 @@ def _folder(help_text: str, envvar: str | None = None) -> Any:
 
 
 def train(
-    network: Annotated[
-        Network,
-        typer.Argument(metavar="NETWORK", help="unified, landmarks, unet or bisenet.", show_default=False),
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help=f"{NETWORKS}.", show_default=False)],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="A prepared set, open-faces, synthetic-faces, shards, or a folder of these; again for more.",
+            show_default=False,
+            envvar="EXPRGAN_DATA",
+        ),
     ],
-    data: Annotated[Path, _folder("Folder with open-faces and synthetic-faces.", envvar="EXPRGAN_DATA")],
     output: Annotated[Path, _folder("Folder of the run; a run in it is resumed.")],
-    teacher: Annotated[Path | None, _folder("Folder of the geometry teacher's basis (unified).")] = None,
-    cache: Annotated[Path | None, _folder("Folder for the teacher's renders (unified).")] = None,
+    teacher: Annotated[Path | None, _folder("Folder of the geometry teacher's basis.")] = None,
+    cache: Annotated[Path | None, _folder("Folder for the teacher's renders.")] = None,
     synthetic_labels: Annotated[
         Path | None, _folder("Dense landmarks of synthetic-faces (landmarks).")
     ] = None,
     initial: Annotated[Path | None, _folder("Weights (safetensors) that a new run starts from.")] = None,
+    weights: options.WeightsOption = None,
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="NUMBER", help="End after this time, with a checkpoint.", show_default=False),
+        typer.Option(
+            "--minutes",
+            "--max-minutes",
+            metavar="NUMBER",
+            help="End after this time, with a checkpoint.",
+            show_default=False,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the loop.", show_default=False),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change a setting; --dry-run shows all.", show_default=False
+        ),
     ] = None,
     device: options.DeviceOption = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the settings and stop.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Read the data, build the networks, print all settings and stop."),
+    ] = False,
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Train a network; the same command goes on exactly where a stopped run ended."""
-    out = start(format, quiet, verbose or not quiet)
-    from exprgan.training.start import TrainingFiles, parse_setting, resolve
-    from exprgan.training.start import train as run_training
+    """Train a network; the same command goes on exactly where a stopped run ended.
 
-    changes = dict(parse_setting(text) for text in settings or [])
-    if minutes is not None:
-        changes["max_minutes"] = minutes
-    loop = resolve(network.value, changes, device=device)
+    Several GPUs or machines: torchrun --nproc-per-node N -m exprgan train ...
+    """
+    out = start(format, quiet, verbose)
+    from exprgan.training import start as training
+    from exprgan.training.task import TrainingFiles
+
+    loop_changes = {} if minutes is None else {"max_minutes": minutes}
+    chosen = training.configure(network, settings or [], device=device, **loop_changes)
+    files = TrainingFiles(tuple(data), output, teacher, cache, synthetic_labels, initial, weights)
     if dry_run:
-        settings_of_loop = {
-            key: None if isinstance(value, float) and math.isinf(value) else value
-            for key, value in asdict(loop).items()
-        }
-        record = {"network": network.value, "data": str(data), "output": str(output), **settings_of_loop}
+        trainer = training.make_trainer(files, chosen)
+        record = {**_finite(chosen.as_dict()), **_sizes(trainer)}
         out.data(record, json.dumps(record, indent=1))
         return
-    files = TrainingFiles(data, output, teacher, cache, synthetic_labels, initial)
-    finished = run_training(network.value, files, loop, command=sys.argv)
+    show = sys.stderr.isatty() and format is Format.human and not quiet and not verbose
+    with _Progress(chosen.loop) if show else nullcontext() as progress:
+        finished = training.train(files, chosen, command=sys.argv, on_record=progress)
     text = "trained to the end" if finished else "stopped in time; the same command goes on"
-    out.data({"network": network.value, "output": str(output), "finished": finished}, f"{output}: {text}")
+    out.data({"network": network, "output": str(output), "finished": finished}, f"{output}: {text}")
+
+
+def _finite(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and math.isinf(value) else value
+        for key, value in settings.items()
+    }
+
+
+def _sizes(trainer: Trainer) -> dict[str, Any]:
+    """Parameters by network, and the shapes of a sample."""
+    parts = dict(trainer.model.named_children()) if len(trainer.turns) > 1 else {"network": trainer.model}
+    sample = trainer.task.sample(trainer.config.seed, 0)
+    return {
+        "parameters": {
+            name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()
+        },
+        "sample": {name: list(getattr(value, "shape", ())) for name, value in sample.items()},
+    }
+
+
+class _Progress:
+    """A bar with the time that is left, and the losses beside it."""
+
+    def __init__(self, loop: LoopConfig) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(stderr=True),
+        )
+        self.row = self.bar.add_task("images", total=round(loop.duration_kimg * 1000), figures="")
+
+    def __enter__(self) -> _Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, record: Record) -> None:
+        figures = " ".join(f"{name} {value:.3g}" for name, value in list(record.items())[1:6])
+        self.bar.update(self.row, completed=round(record["kimg"] * 1000), figures=figures)

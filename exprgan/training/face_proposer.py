@@ -1,12 +1,9 @@
-"""Training of the face proposer: `python -m exprgan.training.face_proposer --data DIR --output runs/x`."""
+"""Training of the face proposer."""
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ from torch import Tensor, nn
 from exprgan.data.face_mosaics import sample_mosaic
 from exprgan.data.landmark_pictures import Picture, read_pictures
 from exprgan.models.face_proposer import FaceProposer
-from exprgan.training.loop import LoopConfig, Trainer
+from exprgan.training.task import Task, TrainingFiles
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class ProposerTrainingConfig:
     lambda_box: float = 1.0  # weight of centre and size against the heat map
 
 
-class ProposerTask:
+class ProposerTask(Task):
     """The face proposer, its pictures and its loss, for `training.loop.Trainer`."""
 
     def __init__(self, pictures: Sequence[Picture], config: ProposerTrainingConfig | None = None) -> None:
@@ -36,6 +33,10 @@ class ProposerTask:
     def build(self) -> nn.Module:
         """The network with fresh weights."""
         return FaceProposer()
+
+    def description(self) -> dict[str, Any]:
+        """How to build the network."""
+        return {"architecture": "face_proposer", "arguments": {}}
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Picture `number` of the stream of a seed."""
@@ -57,30 +58,6 @@ class ProposerTask:
         return loss, {"heat": loss_heat, "box": loss_box, "size_percent": size_percent}
 
 
-def main() -> None:
-    """Train the face proposer from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with open-faces and synthetic-faces")
-    parser.add_argument(
-        "--synthetic-labels", type=Path, help="landmarks made by exprgan.data.mediapipe_labels"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--kimg", type=float, default=45.0, help="thousand pictures")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="end after this time")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    loop = LoopConfig(
-        duration_kimg=options.kimg,
-        batch_size=16,
-        learning_rate=2e-3,
-        max_minutes=options.minutes,
-        device=options.device,
-        seed=1,
-    )
-    pictures = read_pictures(options.data, "train", options.synthetic_labels)
-    Trainer(ProposerTask(pictures), loop, options.output).run()
-
-
-if __name__ == "__main__":
-    main()
+def make_task(files: TrainingFiles, config: ProposerTrainingConfig) -> ProposerTask:
+    """The task on a folder of data sets."""
+    return ProposerTask(read_pictures(files.folder, "train", files.synthetic_labels), config)

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exprgan.data.landmark_pictures import JitterConfig, Picture, sample_crop
+from exprgan.data.landmark_pictures import JitterConfig, Picture, read_pictures, sample_crop
 from exprgan.faces import mesh
 from exprgan.models.landmark_net import LandmarkNet
+from exprgan.training.task import Task, TrainingFiles
 
 PUPILS_SHARE = 0.31
 """Distance of the eyes' centres in shares of a frontal face's square; makes losses shares of that distance."""
@@ -71,22 +72,20 @@ def linear_completion(
     return weight.astype(np.float32), (mean_target - weight @ mean_source).astype(np.float32)
 
 
-class LandmarkTask:
+class LandmarkTask(Task):
     """The landmark network, its crops and its loss, for `training.loop.Trainer`.
 
     Args:
         pictures: Pictures to learn from.
         config: Network, jitter and loss weights.
-        initial: Tensors to start from; None starts afresh.
     """
 
     def __init__(
         self,
         pictures: Sequence[Picture],
         config: LandmarkTrainingConfig | None = None,
-        initial: dict[str, Tensor] | None = None,
     ) -> None:
-        self.pictures, self.config, self.initial = pictures, config or LandmarkTrainingConfig(), initial
+        self.pictures, self.config = pictures, config or LandmarkTrainingConfig()
         weights = torch.ones(mesh.NUM_POINTS)
         detail = (*mesh.RIGHT_EYE, *mesh.LEFT_EYE, *mesh.RIGHT_BROW, *mesh.LEFT_BROW)
         weights[[*detail, *mesh.OUTER_LIPS, *mesh.INNER_LIPS, *mesh.IRISES]] = self.config.detail_weight
@@ -96,9 +95,6 @@ class LandmarkTask:
     def build(self) -> nn.Module:
         """The network; its last layer begins as the regression of the mesh on the anchors."""
         net = LandmarkNet(**asdict(self.config.net))
-        if self.initial is not None:
-            net.load_state_dict(self.initial)
-            return net
         plain = JitterConfig(**{**asdict(self.config.jitter), "negative_share": 0.0})
         shapes = np.stack(
             [
@@ -109,6 +105,10 @@ class LandmarkTask:
         weight, bias = linear_completion(shapes, self.anchors)
         net.start_completion(torch.tensor(weight), torch.tensor(bias))
         return net
+
+    def description(self) -> dict[str, Any]:
+        """How to build the network."""
+        return {"architecture": "landmark_net", "arguments": asdict(self.config.net)}
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Crop `number` of the stream of a seed."""
@@ -133,3 +133,8 @@ class LandmarkTask:
         loss = loss_points + self.config.lambda_turn * loss_turn + self.config.lambda_score * loss_score
         error = ((distance.detach().mean(1) * is_face).sum() / num_faces) * 100
         return loss, {"error_percent": error, "turn_degrees": loss_turn * 30, "score": loss_score}
+
+
+def make_task(files: TrainingFiles, config: LandmarkTrainingConfig) -> LandmarkTask:
+    """The task on a folder of data sets."""
+    return LandmarkTask(read_pictures(files.folder, "train", files.synthetic_labels), config)

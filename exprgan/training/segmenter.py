@@ -1,13 +1,7 @@
-"""Training of UNet and BiSeNet on rendered faces and photographs with partial labels.
-
-Run as `python -m exprgan.training.segmenter --architecture unet --data DIR --output runs/unet`, where DIR
-holds the folders synthetic-faces and open-faces.
-"""
+"""Training of UNet and BiSeNet on rendered faces and photographs with partial labels."""
 
 from __future__ import annotations
 
-import argparse
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +20,7 @@ from exprgan.data.segmentation import (
 )
 from exprgan.errors import UsageError
 from exprgan.models.segmenters import CLASS_NAMES, BiSeNet, UNet
-from exprgan.training.loop import LoopConfig, Trainer
+from exprgan.training.task import Task, TrainingFiles
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {"unet": UNet, "bisenet": BiSeNet}
 LARGE_CLASSES = ("background", "skin", "hair", "neck")
@@ -96,7 +90,7 @@ class PixelLoss(nn.Module):
         return (losses[hard] * weights[hard]).sum() / weights[hard].sum()
 
 
-class SegmenterTask:
+class SegmenterTask(Task):
     """The training loop's view of a segmenter: network, samples and loss.
 
     Args:
@@ -113,6 +107,10 @@ class SegmenterTask:
 
     def build(self) -> nn.Module:
         return ARCHITECTURES[self.config.architecture]()
+
+    def description(self) -> dict[str, Any]:
+        """How to build the network."""
+        return {"architecture": self.config.architecture, "arguments": {}}
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         image, labels = self.samples.sample(seed, number)
@@ -157,37 +155,6 @@ def _middle(labels: Tensor, logits: Tensor) -> Tensor:
     return labels[:, stride // 2 :: stride, stride // 2 :: stride]
 
 
-def main() -> None:
-    """Train one segmenter from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="unet")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--kimg", type=float, default=14.0, help="thousand samples")
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--init", type=Path, help="safetensors to start from instead of fresh weights")
-    parser.add_argument("--crop-kimg", type=float, default=SegmenterConfig.crop_kimg)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    loop = LoopConfig(
-        duration_kimg=options.kimg,
-        batch_size=8,
-        learning_rate=options.learning_rate,
-        warmup_kimg=0.5,
-        ema_kimg=0.4,
-        max_minutes=options.minutes,
-        device=options.device,
-        threads=options.threads,
-    )
-    config = SegmenterConfig(architecture=options.architecture, crop_kimg=options.crop_kimg)
-    trainer = Trainer(SegmenterTask(config, options.data), loop, options.output)
-    if options.init:
-        trainer.load_weights(options.init)
-    trainer.run()
-
-
-if __name__ == "__main__":
-    main()
+def make_task(files: TrainingFiles, config: SegmenterConfig) -> SegmenterTask:
+    """The task on a folder of data sets."""
+    return SegmenterTask(config, files.folder)

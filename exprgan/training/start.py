@@ -1,148 +1,136 @@
-"""Which networks can be trained by name, with which defaults, and how their settings are changed."""
+"""Which networks can be trained by name, with which defaults, and how a run is begun."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import importlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.errors import UsageError
+from exprgan.training import distributed, settings
 from exprgan.training.loop import LoopConfig, Trainer
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """Where a training run finds its data and puts its results."""
-
-    data: Path  # folder that contains open-faces and synthetic-faces
-    output: Path  # folder of the run
-    teacher: Path | None = None  # folder with the geometry teacher's basis; unified alone
-    cache: Path | None = None  # folder for the teacher's renders; unified alone
-    synthetic_labels: Path | None = None  # landmarks made by exprgan.data.mediapipe_labels; landmarks alone
-    initial: Path | None = None  # weights (safetensors) that a new run starts from
+from exprgan.training.run_log import Record
+from exprgan.training.task import Task, TrainingFiles
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained."""
 
-    loop: LoopConfig  # the defaults
-    run: Callable[[TrainingFiles, LoopConfig], bool]  # True when the whole duration is done
+    loop: LoopConfig  # the loop's defaults
+    module: str  # of exprgan.training: has `make_task(files, config) -> Task`
+    config: str = ""  # class of that module with the task's own settings
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # of that class' defaults
+    sentence: str = ""  # what it is, for lists
+
+    def task_config(self) -> Any:
+        """The task's own settings, by default."""
+        return getattr(self._module(), self.config)(**self.changes)
+
+    def make_task(self, files: TrainingFiles, config: Any) -> Task:
+        """The task; reads the data sets."""
+        make: Callable[[TrainingFiles, Any], Task] = self._module().make_task
+        return make(files, config)
+
+    def _module(self) -> Any:
+        return importlib.import_module(f"exprgan.training.{self.module}")
 
 
-def train(network: str, files: TrainingFiles, loop: LoopConfig, *, command: Sequence[str] = ()) -> bool:
-    """Train a network, or go on with the run in the output folder; True when the whole duration is done.
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run."""
+
+    network: str
+    loop: LoopConfig
+    task: Any
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name."""
+        return {"network": self.network, **asdict(self.loop), "task": asdict(self.task)}
+
+
+def configure(
+    network: str, words: Sequence[str] = (), *, device: str = "auto", **loop_changes: Any
+) -> Settings:
+    """A network's settings with some changed.
 
     Args:
         network: A name of `RECIPES`.
-        files: Data and results.
-        loop: Settings of the loop.
-        command: What to note in command.json for the record.
+        words: NAME=VALUE, for settings of the loop or of the task.
+        device: As `resolve_device` takes it.
+        loop_changes: Further settings of the loop.
 
     Raises:
-        UsageError: The network is unknown or a folder is not there.
-        DeviceError: The device's memory does not suffice.
-    """
-    recipe = _recipe(network)
-    if not files.data.is_dir():
-        raise UsageError(
-            f"{files.data} is no folder; name the one with open-faces and synthetic-faces by --data."
-        )
-    files.output.mkdir(parents=True, exist_ok=True)
-    record = {"network": network, "command": list(command)}
-    (files.output / "command.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-    with memory_errors(loop.device):
-        return recipe.run(files, loop)
-
-
-def resolve(network: str, changes: dict[str, Any], *, device: str = "auto") -> LoopConfig:
-    """The loop's settings of a network with some changed.
-
-    Raises:
-        UsageError: There is no such network.
+        UsageError: The network or a setting is unknown, or a value is not of its type.
         DeviceError: The device is not there.
     """
-    defaults = _recipe(network).loop
-    return dataclasses.replace(defaults, **{"device": resolve_device(device), **changes})
+    recipe = _recipe(network)
+    loop = dataclasses.replace(recipe.loop, **{"device": resolve_device(device), **loop_changes})
+    loop, left = settings.changed(loop, words)
+    task, unknown = settings.changed(recipe.task_config(), left)
+    settings.refuse(unknown, loop, task)
+    return Settings(network, loop, task)
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Name and value of a word NAME=VALUE.
+def make_trainer(files: TrainingFiles, chosen: Settings) -> Trainer:
+    """The trainer of a run, its data read and its networks built.
 
     Raises:
-        UsageError: The word is no NAME=VALUE, or the loop has no such setting or not of that type.
-
-    >>> parse_setting("batch_size=32")
-    ('batch_size', 32)
+        UsageError: Data are missing or a setting is impossible.
     """
-    name, equals, value = text.partition("=")
-    known = {entry.name: entry.default for entry in dataclasses.fields(LoopConfig)}
-    if not equals:
-        raise UsageError(f"--set {text} is no NAME=VALUE; for example --set batch_size=32.")
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-        raise UsageError(f"The training loop has no setting {name!r}; {hint}")
-    kind: type = type(known[name])
+    for source in files.data:
+        if "://" not in source and not Path(source).exists():
+            raise UsageError(
+                f"{source} does not exist; name a set of faces, or a folder with sets, by --data."
+            )
+    task = _recipe(chosen.network).make_task(files, chosen.task)
+    trainer = Trainer(task, chosen.loop, files.output)
+    if files.initial is not None:
+        trainer.load_weights(files.initial)
+    return trainer
+
+
+def train(
+    files: TrainingFiles,
+    chosen: Settings,
+    *,
+    command: Sequence[str] = (),
+    on_record: Callable[[Record], None] | None = None,
+) -> bool:
+    """Train a network, or go on with the run in the output folder; True when the whole duration is done.
+
+    Args:
+        files: Data and results.
+        chosen: What `configure` gave.
+        command: What to note in command.json for the record.
+        on_record: Called with each record of the log.
+
+    Raises:
+        UsageError: Data are missing or a setting is impossible.
+        DeviceError: The device's memory does not suffice.
+        ExprganError: Training diverged.
+    """
     try:
-        if kind is bool:
-            return name, {"true": True, "false": False, "1": True, "0": False}[value.lower()]
-        return name, kind(value)
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"--set {text}: {name} takes {_KINDS[kind]}, for example {known[name]}.") from error
+        with memory_errors(chosen.loop.device):
+            trainer = make_trainer(files, chosen)
+            if trainer.world.is_main:
+                files.output.mkdir(parents=True, exist_ok=True)
+                record = {"command": list(command), **chosen.as_dict()}
+                (files.output / "command.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+            return trainer.run(on_record=on_record)
+    finally:
+        distributed.leave()
 
 
 def _recipe(network: str) -> Recipe:
     if network not in RECIPES:
         raise UsageError(f"There is no network {network!r} to train; choose from {', '.join(RECIPES)}.")
     return RECIPES[network]
-
-
-def _train_unified(files: TrainingFiles, loop: LoopConfig) -> bool:
-    from exprgan.training.unified import UnifiedConfig
-    from exprgan.training.unified import train as train_unified
-
-    if files.teacher is None:
-        raise UsageError("The generator is trained by the geometry teacher; name its folder with --teacher.")
-    return train_unified(
-        files.data,
-        files.output,
-        teacher=files.teacher,
-        cache=files.cache or files.output / "teacher-cache",
-        config=UnifiedConfig(loop=loop),
-        start=files.initial,
-    )
-
-
-def _train_landmarks(files: TrainingFiles, loop: LoopConfig) -> bool:
-    from exprgan.data.landmark_pictures import read_pictures
-    from exprgan.training.landmarks import LandmarkTask
-
-    pictures = read_pictures(files.data, "train", files.synthetic_labels)
-    return _run(Trainer(LandmarkTask(pictures), loop, files.output), files)
-
-
-def _train_segmenter(architecture: str) -> Callable[[TrainingFiles, LoopConfig], bool]:
-    def run(files: TrainingFiles, loop: LoopConfig) -> bool:
-        from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
-
-        task = SegmenterTask(SegmenterConfig(architecture=architecture), files.data)
-        return _run(Trainer(task, loop, files.output), files)
-
-    return run
-
-
-def _run(trainer: Trainer, files: TrainingFiles) -> bool:
-    if files.initial is not None:
-        trainer.load_weights(files.initial)
-    return trainer.run()
 
 
 _SEGMENTER_LOOP = LoopConfig(
@@ -160,13 +148,25 @@ RECIPES = {
             clip_norm=10.0,
             workers=1,
         ),
-        _train_unified,
+        "unified",
+        "UnifiedConfig",
+        sentence="the generator of `exprgan edit`: edits, paired supervision",
+    ),
+    "unet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "unet"}, "a segmenter"),
+    "bisenet": Recipe(
+        _SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "bisenet"}, "a segmenter"
     ),
     "landmarks": Recipe(
         LoopConfig(duration_kimg=160.0, batch_size=32, learning_rate=2e-3, ema_kimg=4.0, seed=1),
-        _train_landmarks,
+        "landmarks",
+        "LandmarkTrainingConfig",
+        sentence="the dense landmarks of the built-in detector",
     ),
-    "unet": Recipe(_SEGMENTER_LOOP, _train_segmenter("unet")),
-    "bisenet": Recipe(_SEGMENTER_LOOP, _train_segmenter("bisenet")),
+    "face_proposer": Recipe(
+        LoopConfig(duration_kimg=45.0, learning_rate=2e-3, seed=1),
+        "face_proposer",
+        "ProposerTrainingConfig",
+        sentence="the first step of the built-in detector",
+    ),
 }
 """What `exprgan train` knows, with the settings that the bundled weights were made with."""

@@ -34,7 +34,7 @@ from exprgan.models.unified import (
     shaded_warp,
 )
 from exprgan.mouth_interior import CROP_PX_PER_CM
-from exprgan.training.loop import LoopConfig, Trainer
+from exprgan.training.task import Task, TrainingFiles
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,12 @@ class UnifiedLossWeights:
 class UnifiedConfig:
     """Everything a training run of the generator depends on, besides the data."""
 
-    loop: LoopConfig = field(default_factory=LoopConfig)
     loss: UnifiedLossWeights = field(default_factory=UnifiedLossWeights)
     mix: PairMix = field(default_factory=PairMix)
     architecture: dict[str, Any] = field(default_factory=dict)
 
 
-class UnifiedTask:
+class UnifiedTask(Task):
     """Network, samples and losses for `exprgan.training.loop.Trainer`."""
 
     def __init__(self, samples: PairSamples, config: UnifiedConfig) -> None:
@@ -76,6 +75,14 @@ class UnifiedTask:
         if generator.chart is None:
             raise UsageError("Paired training needs a generator with interior_head and flow_head.")
         return generator
+
+    def description(self) -> dict[str, Any]:
+        """How to build the generator."""
+        return {"architecture": "unified", "arguments": self.config.architecture, "segmenter": "unet"}
+
+    def picture(self, averaged: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
+        """Rows of source, result, target, flow length and mask."""
+        return sample_grid(averaged, batch)
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Sample `number` of `PairSamples`."""
@@ -198,37 +205,13 @@ def make_samples(data: Path, teacher: Path, cache: Path, mix: PairMix) -> PairSa
     return PairSamples(renders, usable, rendered, mix, cache / REGIONS_FOLDER)
 
 
-def train(
-    data: Path,
-    output: Path,
-    *,
-    teacher: Path,
-    cache: Path,
-    config: UnifiedConfig = UnifiedConfig(),
-    start: Path | None = None,
-) -> bool:
-    """Train or go on training in the folder `output`; True when the whole duration is done.
+def make_task(files: TrainingFiles, config: UnifiedConfig) -> UnifiedTask:
+    """The task on a folder of data sets and the geometry teacher's basis.
 
-    Args:
-        data: Folder that holds open-faces/ and synthetic-faces/.
-        output: Run folder; an unfinished run there is resumed.
-        teacher: Folder with geometry_basis.npz.
-        cache: Folder for the teacher's renders; region masks of `exprgan.data.segmented_regions` in it are used.
-        config: Durations, losses and the mix of samples.
-        start: Weights (safetensors) to start a new run from.
+    Raises:
+        UsageError: The teacher's folder is not named.
     """
-    task = UnifiedTask(make_samples(data, teacher, cache, config.mix), config)
-    trainer = Trainer(task, config.loop, output)
-    if start is not None:
-        trainer.load_weights(start)
-    preview = [task.sample(config.loop.seed + 1_000_003, number) for number in range(8)]
-    batch = {name: torch.stack([torch.as_tensor(s[name]) for s in preview]) for name in preview[0]}
-
-    def draw(trainer: Trainer) -> None:
-        from PIL import Image
-
-        on_device = {name: value.to(trainer.device) for name, value in batch.items()}
-        picture = sample_grid(trainer.ema, on_device).permute(1, 2, 0).cpu().numpy()
-        Image.fromarray(picture).save(output / f"samples-{trainer.step:07d}.jpg", quality=90)
-
-    return trainer.run(draw)
+    if files.teacher is None:
+        raise UsageError("The generator is trained by the geometry teacher; name its folder with --teacher.")
+    cache = files.cache or files.output / "teacher-cache"
+    return UnifiedTask(make_samples(files.folder, files.teacher, cache, config.mix), config)
