@@ -6,23 +6,29 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.open_faces import decode_rgb
+from exprgan.data import action_units
+from exprgan.data.pictures import decode_grey, decode_rgb
 from exprgan.errors import UsageError
+from exprgan.expressions import expression_index
 
 
 class SyntheticFaces:
-    """Frames of a synthetic-faces folder.
+    """Frames of a synthetic-faces folder; a `FaceSet`.
+
+    Its splits are train and test, by identity. The frames are aligned to the FFHQ template by their neutral
+    face but for a roll of a few degrees, the same in all frames of an identity.
 
     Args:
-        folder: Holds set.csv, img/ and seg/.
+        folder: Holds set.csv, labels.npz, img/ and seg/.
 
     Raises:
         UsageError: The folder is not such a set.
     """
+
+    name = "synthetic-faces"
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "set.csv").exists():
@@ -30,6 +36,19 @@ class SyntheticFaces:
         self.folder = folder
         with (folder / "set.csv").open(newline="") as table:
             self.rows = list(csv.DictReader(table))
+        with np.load(folder / "labels.npz") as labels:
+            scores, names = labels["arkit52"], [str(name) for name in labels["arkit52_names"]]
+        self.splits = np.array([row["split"] for row in self.rows], np.str_)
+        self.subjects = np.array([row["identity"] for row in self.rows], np.str_)
+        self.expressions = np.array([expression_index(row["expression"]) for row in self.rows], np.int64)
+        self.action_units = action_units.from_blendshapes(scores, names, is_mediapipe=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def indices(self, split: str) -> list[int]:
+        """Rows of a split, train or test."""
+        return [index for index, row in enumerate(self.rows) if row["split"] == split]
 
     def identities(self, split: str) -> list[dict[str, list[int]]]:
         """Rows by expression for each identity of a split, train or test.
@@ -43,14 +62,13 @@ class SyntheticFaces:
                 people[row["identity"]][row["expression"]].append(index)
         return list(people.values())
 
-    def image(self, index: int) -> NDArray[np.uint8]:
+    def image(self, row: int) -> NDArray[np.uint8]:
         """uint8 RGB (256, 256, 3), nearly aligned to the FFHQ template."""
-        return decode_rgb((self.folder / self.rows[index]["image"]).read_bytes())
+        return decode_rgb((self.folder / self.rows[row]["image"]).read_bytes())
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
+    def mask(self, row: int) -> NDArray[np.uint8]:
         """uint8 (256, 256), classes in CelebAMask-HQ's official order."""
-        encoded = np.frombuffer((self.folder / self.rows[index]["mask"]).read_bytes(), np.uint8)
-        return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint8)
+        return decode_grey((self.folder / self.rows[row]["mask"]).read_bytes())
 
     def intensity(self, index: int) -> float:
         """How strong the frame's expression is, 0 to 1."""

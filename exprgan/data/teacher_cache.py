@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from exprgan.data.geometry_teacher import GeometryTeacher
 from exprgan.data.geometry_teacher.fit import FaceAnalysis
-from exprgan.data.open_faces import OpenFaces, decode_rgb
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.pictures import decode_rgb
 from exprgan.expressions import EXPRESSIONS
 
 log = logging.getLogger(__name__)
