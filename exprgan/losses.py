@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,3 +48,170 @@ def psnr(image: Tensor, image_true: Tensor, weight: Tensor) -> Tensor:
 def downsample(values: Tensor, factor: int) -> Tensor:
     """Area average by a whole factor."""
     return F.avg_pool2d(values, factor)
+
+
+def l1(image: Tensor, image_true: Tensor) -> Tensor:
+    """Mean absolute difference: reconstruction and cycle losses, |x - G(G(x, c), c_src)|_1."""
+    return (image - image_true).abs().mean()
+
+
+def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """-E D(x) + E D(G(x, c)): the critic's part without penalty (WGAN, arXiv 1701.07875, eq. 2)."""
+    return fake.mean() - real.mean()
+
+
+def wasserstein_generator(fake: Tensor) -> Tensor:
+    """-E D(G(x, c)): the generator's part of the same."""
+    return -fake.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor, *, target: float = 1.0
+) -> Tensor:
+    """E (|grad D(x_hat)|_2 - 1)^2 at x_hat = alpha x + (1 - alpha) G(x, c) (WGAN-GP, arXiv 1704.00028, eq. 3).
+
+    Args:
+        critic: Realness (N, ...) of images; the norm is that of the gradient of its mean over patches times
+            their number, which is their sum, as in StarGAN's public code.
+        real, fake: (N, C, H, W); no gradient goes back to them.
+        alpha: (N,) in [0, 1], one place a sample.
+        target: The norm that costs nothing.
+    """
+    share = alpha[:, None, None, None].to(real.dtype)
+    between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
+    realness = critic(between)
+    (gradient,) = torch.autograd.grad(realness.float().sum(), between, create_graph=True)
+    norm = gradient.float().flatten(1).square().sum(dim=1).add(1e-12).sqrt()
+    return (norm - target).square().mean()
+
+
+def hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(x, c))) (Geometric GAN, arXiv 1705.02894)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def hinge_generator(fake: Tensor) -> Tensor:
+    """-E D(G(x, c)), the generator's part of the hinge loss."""
+    return -fake.mean()
+
+
+def lsgan_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """E (D(x) - 1)^2 + E D(G(x, c))^2 (LSGAN, arXiv 1611.04076, eq. 9 without the factor 1/2)."""
+    return (real - 1).square().mean() + fake.square().mean()
+
+
+def lsgan_generator(fake: Tensor) -> Tensor:
+    """E (D(G(x, c)) - 1)^2, the generator's part of the same."""
+    return (fake - 1).square().mean()
+
+
+ADVERSARIAL = {
+    "wgan-gp": (wasserstein_critic, wasserstein_generator),
+    "hinge": (hinge_critic, hinge_generator),
+    "lsgan": (lsgan_critic, lsgan_generator),
+}
+"""Adversarial losses by name: the critic's part of (real, fake), the generator's of fake; wgan-gp has a penalty too."""
+
+
+def classification(logits: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy L_cls of class logits (N, K) and labels (N,) int64; samples labelled -1 do not count."""
+    known = label >= 0
+    if not bool(known.any()):
+        return logits.sum() * 0
+    return F.cross_entropy(logits.float()[known], label[known])
+
+
+def multi_class_critic(logits: Tensor, level: Tensor) -> Tensor:
+    """Least-squares classification E |softmax(l) - onehot(k)|^2 of a multi-class adversary.
+
+    The discriminator's part of multi-class adversarial learning (arXiv 1909.02967; least squares as in ADLD, a
+    later paper of the same first author: a reconstruction).
+
+    Args:
+        logits: (N, A, K): K levels of each of A action units.
+        level: (N, A) int64, the true level, -1 where unknown.
+    """
+    known = level >= 0
+    one_hot = F.one_hot(level.clamp(min=0), logits.shape[-1]).to(torch.float32)
+    squared = (logits.float().softmax(dim=-1) - one_hot).square().mean(dim=-1)
+    return (squared * known).sum() / known.sum().clamp(min=1)
+
+
+def multi_class_confusion(logits: Tensor) -> Tensor:
+    """The encoder's part: E |softmax(l) - 1/K|^2 of logits (N, A, K), smallest when nothing tells the level."""
+    return (logits.float().softmax(dim=-1) - 1 / logits.shape[-1]).square().mean()
+
+
+def swap_consistency_critic(self_reconstructed: Tensor, swapped: Tensor) -> Tensor:
+    """Realness of self-reconstructions x_11, x_22 (towards 1) and of swaps x_12, x_21 (towards 0), least squares.
+
+    The role of both is arXiv 1909.02967's (abstract); the least squares are a reconstruction.
+    """
+    return lsgan_critic(self_reconstructed, swapped)
+
+
+def swap_consistency_generator(swapped: Tensor) -> Tensor:
+    """The generator's part of the same: swapped images shall pass for self-reconstructed ones."""
+    return lsgan_generator(swapped)
+
+
+def perceptual(features: Callable[[Tensor], Sequence[Tensor]], image: Tensor, image_true: Tensor) -> Tensor:
+    """Mean absolute difference of feature maps, each divided by the mean size of the true one's values.
+
+    Args:
+        features: Feature maps of images (N, 3, H, W) in [-1, 1].
+        image: What is judged.
+        image_true: What it should look like; no gradient goes back to it.
+    """
+    with torch.no_grad():
+        wanted = [part.detach() for part in features(image_true)]
+    parts = [
+        (ours - theirs).abs().mean() / theirs.abs().mean().clamp(min=1e-6)
+        for ours, theirs in zip(features(image), wanted, strict=True)
+    ]
+    return torch.stack(parts).mean()
+
+
+def identity(embed: Callable[[Tensor], Tensor], image: Tensor, image_true: Tensor) -> Tensor:
+    """1 - cosine of two embeddings (N, D) of images; 0 for the same person, no gradient to the true image."""
+    with torch.no_grad():
+        wanted = embed(image_true).detach()
+    return (1 - F.cosine_similarity(embed(image).float(), wanted.float(), dim=1)).mean()
+
+
+def hard_mean(
+    pixel_losses: Tensor, *, limit: float, min_share: float, weights: Tensor | None = None
+) -> Tensor:
+    """Mean of the losses above a limit: online hard example mining, as in BiSeNet's training.
+
+    Args:
+        pixel_losses: (P,) losses of labelled pixels.
+        limit: Losses up to this do not count ...
+        min_share: ... but this share of all, the largest, does in any case.
+        weights: (P,) for a weighted mean.
+    """
+    least = max(1, int(min_share * pixel_losses.numel()))
+    hard = pixel_losses > limit
+    if int(hard.sum()) < least:
+        hard = pixel_losses.topk(min(least, pixel_losses.numel())).indices
+    if weights is None:
+        return pixel_losses[hard].mean()
+    return (pixel_losses[hard] * weights[hard]).sum() / weights[hard].sum()
+
+
+def segmentation(
+    logits: Tensor, labels: Tensor, *, threshold: float = 0.7, min_share: float = 1 / 16
+) -> Tensor:
+    """Cross-entropy L_S over hard pixels.
+
+    Args:
+        logits: (N, K, H, W).
+        labels: (N, H, W) int64; 255 is unlabelled.
+        threshold: Pixels whose right class has at least this probability do not count; 1 keeps all.
+        min_share: As for `hard_mean`.
+    """
+    pixel_losses = F.cross_entropy(logits.float(), labels, ignore_index=255, reduction="none")[labels != 255]
+    if not pixel_losses.numel():
+        return logits.sum() * 0
+    limit = -math.log(threshold) if threshold < 1 else -1.0
+    return hard_mean(pixel_losses, limit=limit, min_share=min_share)

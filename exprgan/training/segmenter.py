@@ -19,6 +19,7 @@ from exprgan.data.segmentation import (
     random_crop,
 )
 from exprgan.errors import UsageError
+from exprgan.losses import hard_mean
 from exprgan.models.segmenters import CLASS_NAMES, BiSeNet, UNet
 from exprgan.training.task import Task, TrainingFiles
 
@@ -83,11 +84,7 @@ class PixelLoss(nn.Module):
         in_set = in_sets.gather(1, target[partial, None] - num_classes)[:, 0]
         losses = torch.cat([loss_exact, -(in_set + 1e-6).log()])
         weights = torch.cat([self.weights[target[exact]], torch.ones_like(in_set)])
-        least = max(1, int(self.min_share * losses.numel()))
-        hard = losses > self.limit
-        if int(hard.sum()) < least:
-            hard = losses.topk(min(least, losses.numel())).indices
-        return (losses[hard] * weights[hard]).sum() / weights[hard].sum()
+        return hard_mean(losses, limit=self.limit, min_share=self.min_share, weights=weights)
 
 
 class SegmenterTask(Task):
