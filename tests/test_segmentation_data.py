@@ -7,21 +7,21 @@ import cv2
 import numpy as np
 import pytest
 
+from exprgan.data.open_faces import OpenFaces
 from exprgan.data.segmentation import (
     FLIP_TABLE,
     IGNORE,
     OUTLINES,
     PARTIAL_LABELS,
     SIZE,
-    OpenFaces,
     SegmentationSamples,
-    SyntheticFaces,
     aligned_photo,
     class_sets,
     draw_partial_labels,
     jitter_matrix,
 )
 from exprgan.data.segmentation_augment import occlude, photometric, procedural_background, shade
+from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models.segmenters import CLASS_NAMES
 
@@ -34,12 +34,12 @@ needs_data = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def renders() -> SyntheticFaces:
-    return SyntheticFaces(DATA / "synthetic-faces", "test")
+    return SyntheticFaces(DATA / "synthetic-faces")
 
 
 @pytest.fixture(scope="module")
 def photos() -> OpenFaces:
-    return OpenFaces(DATA / "open-faces", "val")
+    return OpenFaces(DATA / "open-faces")
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_occlusion_changes_only_what_it_covers(image: np.ndarray) -> None:
 
 def test_absent_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"set\.csv"):
-        SyntheticFaces(tmp_path, "train")
+        SyntheticFaces(tmp_path)
     with pytest.raises(UsageError, match=r"faces\.csv"):
-        OpenFaces(tmp_path, "train")
+        OpenFaces(tmp_path)
 
 
 @needs_data
@@ -119,7 +119,7 @@ def test_labels_of_samples_are_known_numbers(renders: SyntheticFaces, photos: Op
 @needs_data
 def test_left_is_the_subjects_left_in_both_sets(renders: SyntheticFaces, photos: OpenFaces) -> None:
     _, photo_labels = aligned_photo(photos, 0)
-    for labels in (renders.frame(0)[1], photo_labels):
+    for labels in (renders.mask(0), photo_labels):
         for part in ("eye", "brow"):
             columns = {s: np.nonzero(labels == CLASS_NAMES.index(f"{s}_{part}"))[1].mean() for s in "lr"}
             assert columns["r"] < columns["l"], part
@@ -131,8 +131,9 @@ def test_features_of_photos_lie_where_those_of_renders_lie(
 ) -> None:
     """Both sets share the aligned frame and the meaning of the classes: mean centres agree within 8 px."""
     centres: dict[str, list[list[np.ndarray]]] = {name: [[], []] for name in OUTLINES if name != "mouth"}
+    test_rows, val_rows = renders.indices("test"), photos.indices("val")
     for index in range(40):
-        pair = (renders.frame(index * 4)[1], aligned_photo(photos, index * 5)[1])
+        pair = (renders.mask(test_rows[index * 4]), aligned_photo(photos, val_rows[index * 5])[1])
         for name, columns in centres.items():
             for column, labels in zip(columns, pair, strict=True):
                 rows = np.argwhere(labels == CLASS_NAMES.index(name))
@@ -145,7 +146,7 @@ def test_features_of_photos_lie_where_those_of_renders_lie(
 
 @needs_data
 def test_partial_labels_move_with_the_landmarks(photos: OpenFaces) -> None:
-    landmarks_xy = photos.landmarks_xy[0] * 0.8
+    landmarks_xy = photos.landmarks_px(0, 320)[:, :2] * 0.8
     labels = draw_partial_labels(landmarks_xy)
     moved = draw_partial_labels(landmarks_xy + (7, -3))
     assert (labels[20:200, 20:200] == moved[17:197, 27:207]).all()
@@ -155,7 +156,7 @@ def test_partial_labels_move_with_the_landmarks(photos: OpenFaces) -> None:
 
 @needs_data
 def test_replaced_background_leaves_the_head_alone(renders: SyntheticFaces) -> None:
-    image, labels = renders.frame(0)
+    image, labels = renders.image(0), renders.mask(0)
     samples = SegmentationSamples(renders)
     changed = samples._replace_background(image, labels, np.random.default_rng(0))
     inside = cv2.erode((labels > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from exprgan.data.segmentation import SyntheticFaces
+from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.evaluation.segmentation import (
     ARGUMENTS,
@@ -246,12 +246,11 @@ def test_shipped_weights_find_the_regions_of_a_render(name: str) -> None:
         pytest.skip("synthetic-faces is not there; set EXPRGAN_DATA to the folder that holds it")
     segmenter, data, counter = (
         load_model(name),
-        SyntheticFaces(DATA / "synthetic-faces", "test"),
+        SyntheticFaces(DATA / "synthetic-faces"),
         IouCounter(),
     )
-    for index in range(0, len(data), 40):
-        image, labels = data.frame(index)
-        counter.add(labels, segment_crop(segmenter, image))
+    for row in data.indices("test")[::40]:
+        counter.add(data.mask(row), segment_crop(segmenter, data.image(row)))
     for region, score in counter.scores().region_iou.items():
         assert score > 0.5, (region, score)
 

@@ -5,7 +5,6 @@ Sample number n of a seed is a pure function of (seed, n) and of the pictures.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from exprgan.errors import UsageError
+from exprgan.data.open_faces import STORED_PX, OpenFaces
+from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.faces.align import square_matrix, transform_points
 from exprgan.faces.mesh import MIRROR, face_square
 
@@ -51,39 +50,28 @@ class JitterConfig:
     occluder_share: float = 0.2  # faces with something in front
 
 
-def _read_rgb(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as file:
-        return np.asarray(file.convert("RGB"))
-
-
 def read_open_faces(folder: Path, split: str) -> list[Picture]:
     """The pictures of open-faces, split train or val."""
-    with (folder / "faces.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    # landmarks_px counts from the picture's corner, we count from the first pixel's centre
-    landmarks = np.load(folder / "annotations.npz")["landmarks_px"][..., :2].astype(np.float32) - 0.5
-    return [
-        Picture(
-            _read_rgb(folder / "faces" / row["file"]),
-            points,
-            (float(row["pitch_deg"]), float(row["yaw_deg"])),
-        )
-        for row, points in zip(rows, landmarks, strict=True)
-        if row["split"] == split
-    ]
+    data = OpenFaces(folder)
+    pictures = []
+    for index in data.indices(split):
+        row, image = data.rows[index], data.photo(index)
+        points = data.landmarks_px(index, image.shape[0])[:, :2].astype(np.float32)
+        pictures.append(Picture(image, points, (float(row["pitch_deg"]), float(row["yaw_deg"]))))
+    return pictures
 
 
 def _read_depths(folder: Path, split: str) -> NDArray[np.float32]:
     """Depths (N, 478) of the landmarks of `read_open_faces`, in pixels, growing away from the camera."""
-    with (folder / "faces.csv").open(newline="") as file:
-        rows = [number for number, row in enumerate(csv.DictReader(file)) if row["split"] == split]
-    return np.load(folder / "annotations.npz")["landmarks_px"][rows, :, 2].astype(np.float32)
+    data = OpenFaces(folder)
+    return np.stack([data.landmarks_px(index, STORED_PX)[:, 2] for index in data.indices(split)]).astype(
+        np.float32
+    )
 
 
 def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture]:
     """The renders of synthetic-faces, split train or test, with landmarks made by `mediapipe_labels`."""
-    with (folder / "set.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    data = SyntheticFaces(folder)
     made = np.load(labels)
     points = {
         str(name): xy
@@ -92,8 +80,8 @@ def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture
     }
     # set.csv counts yaw towards the picture's left, we towards its right
     return [
-        Picture(_read_rgb(folder / row["image"]), points[name], (float(row["pitch"]), -float(row["yaw"])))
-        for row in rows
+        Picture(data.image(index), points[name], (float(row["pitch"]), -float(row["yaw"])))
+        for index, row in ((index, data.rows[index]) for index in data.indices(split))
         if (name := Path(row["image"]).name) in points
     ]
 
@@ -112,16 +100,15 @@ def read_pictures(
     Raises:
         UsageError: A folder is not there.
     """
-    open_faces, synthetic = data / "open-faces", data / "synthetic-faces"
-    if not (open_faces / "faces.csv").exists():
-        raise UsageError(f"There is no open-faces/faces.csv in {data}; give the data folder by --data.")
-    pictures = read_open_faces(open_faces, split)
+    pictures = read_open_faces(data / "open-faces", split)
     if num_turned and split == "train":
         from exprgan.data.turned_pictures import turned_pictures
 
-        pictures += turned_pictures(pictures, _read_depths(open_faces, split), num_turned)
+        pictures += turned_pictures(pictures, _read_depths(data / "open-faces", split), num_turned)
     if synthetic_labels is not None:
-        pictures += read_synthetic_faces(synthetic, synthetic_labels, "test" if split == "val" else split)
+        pictures += read_synthetic_faces(
+            data / "synthetic-faces", synthetic_labels, "test" if split == "val" else split
+        )
     return pictures
 
 

@@ -7,16 +7,15 @@ say no more than "one of these classes" (forehead: skin, hair, hat or glasses, f
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.data.open_faces import OpenFaces
 from exprgan.data.segmentation_augment import occlude, photometric, procedural_background, shade
-from exprgan.errors import UnreadableImage, UsageError
+from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.models.segmenters import CLASS_NAMES
 
 SIZE = 256  # px, side of the aligned crop
@@ -57,88 +56,6 @@ FLIP_TABLE = np.arange(256, dtype=np.uint8)
 for _left, _right in FLIP_SWAPS:
     _l, _r = CLASS_NAMES.index(_left), CLASS_NAMES.index(_right)
     FLIP_TABLE[_l], FLIP_TABLE[_r] = _r, _l
-
-
-class SyntheticFaces:
-    """The rendered frames of one split, held in memory as encoded files.
-
-    Args:
-        folder: The folder `synthetic-faces`.
-        split: "train" or "test".
-
-    Raises:
-        UsageError: The folder is not there or has no such split.
-    """
-
-    def __init__(self, folder: Path, split: str) -> None:
-        rows = _read_rows(folder / "set.csv", split)
-        self.images = [np.fromfile(folder / row["image"], np.uint8) for row in rows]
-        self.masks = [np.fromfile(folder / row["mask"], np.uint8) for row in rows]
-        with np.load(folder / "labels.npz") as labels:
-            points5 = labels["pts5_neutral"]
-        # the set's pixel centres are at .5
-        self.points5_xy = [points5[int(row["row"])].astype(np.float64) - 0.5 for row in rows]
-        self.yaw_deg = [float(row["yaw"]) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def frame(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image uint8 RGB (256, 256, 3) and class ids uint8 (256, 256), nearly aligned crop frame."""
-        return _decode(self.images[index]), _decode(self.masks[index], is_grey=True)
-
-
-class OpenFaces:
-    """The photographs of one split with their landmarks, held in memory as encoded files.
-
-    Args:
-        folder: The folder `open-faces`.
-        split: "train" or "val".
-
-    Raises:
-        UsageError: The folder is not there or has no such split.
-    """
-
-    def __init__(self, folder: Path, split: str) -> None:
-        rows = _read_rows(folder / "faces.csv", None)
-        with np.load(folder / "annotations.npz") as annotations:
-            landmarks = annotations["landmarks_px"][:, :, :2].astype(np.float32)
-        chosen = [index for index, row in enumerate(rows) if row["split"] == split]
-        if not chosen:
-            raise UsageError(f"{folder / 'faces.csv'} has no rows of split {split!r}; give train or val.")
-        self.images = [np.fromfile(_picture(folder, rows[index]["file"]), np.uint8) for index in chosen]
-        # MediaPipe's pixels have their centres at .5
-        self.landmarks_xy = landmarks[chosen] - 0.5
-        self.files = [rows[index]["file"] for index in chosen]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def frame(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Image uint8 RGB (320, 320, 3) and landmarks (478, 2), pixels of that image."""
-        return _decode(self.images[index]), self.landmarks_xy[index]
-
-
-def _picture(folder: Path, file: str) -> Path:
-    path = folder / "faces" / file
-    return path if path.exists() else folder / file
-
-
-def _read_rows(path: Path, split: str | None) -> list[dict[str, str]]:
-    if not path.exists():
-        raise UsageError(f"{path} is not there; give the folder that holds the data sets.")
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if split is None or row["split"] == split]
-    if not rows:
-        raise UsageError(f"{path} has no rows of split {split!r}.")
-    return rows
-
-
-def _decode(encoded: NDArray[np.uint8], *, is_grey: bool = False) -> NDArray[np.uint8]:
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE if is_grey else cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise UnreadableImage("A picture of the data set is damaged; fetch the set again.")
-    return (decoded if is_grey else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)).astype(np.uint8)
 
 
 def draw_partial_labels(
@@ -216,13 +133,21 @@ class SegmentationSamples:
         synthetic: Rendered faces with exact masks.
         photos: Photographs with landmarks, or None to do without.
         photo_share: Share of photographs among the samples.
+        split: Which frames and photographs are drawn from.
     """
 
     def __init__(
-        self, synthetic: SyntheticFaces, photos: OpenFaces | None = None, *, photo_share: float = 0.5
+        self,
+        synthetic: SyntheticFaces,
+        photos: OpenFaces | None = None,
+        *,
+        photo_share: float = 0.5,
+        split: str = "train",
     ) -> None:
         self.synthetic, self.photos = synthetic, photos
         self.photo_share = photo_share if photos is not None else 0.0
+        self._render_rows = synthetic.indices(split)
+        self._photo_rows = photos.indices(split) if photos is not None else []
 
     def sample(self, seed: int, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 RGB (256, 256, 3) and labels uint8 (256, 256) of `draw_partial_labels`' numbers."""
@@ -240,7 +165,8 @@ class SegmentationSamples:
         return photometric(image, rng, strength), np.ascontiguousarray(labels)
 
     def _render(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        image, labels = self.synthetic.frame(int(rng.integers(len(self.synthetic))))
+        row = self._render_rows[rng.integers(len(self._render_rows))]
+        image, labels = self.synthetic.image(row), self.synthetic.mask(row)
         if rng.random() < 0.6:
             image = self._replace_background(image, labels, rng)
         matrix = jitter_matrix(rng)
@@ -252,7 +178,9 @@ class SegmentationSamples:
 
     def _photo(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         assert self.photos is not None
-        image, landmarks_xy = self.photos.frame(int(rng.integers(len(self.photos))))
+        row = self._photo_rows[rng.integers(len(self._photo_rows))]
+        image = self.photos.photo(row)
+        landmarks_xy = self.photos.landmarks_px(row, image.shape[0])[:, :2]
         matrix = jitter_matrix(rng, SIZE / image.shape[0])
         labels = draw_partial_labels(landmarks_xy @ matrix[:, :2].T + matrix[:, 2])
         return _warp(image, matrix, rng), labels
@@ -262,7 +190,7 @@ class SegmentationSamples:
     ) -> NDArray[np.uint8]:
         """Another background: procedural, or the blurred colours of a photograph turned upside down."""
         if self.photos is not None and rng.random() < 0.4:
-            photo = self.photos.frame(int(rng.integers(len(self.photos))))[0]
+            photo = self.photos.photo(self._photo_rows[rng.integers(len(self._photo_rows))])
             small = cv2.resize(photo[::-1], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
             backdrop = cv2.GaussianBlur(small, (0, 0), rng.uniform(6, 20)).astype(np.uint8)
         else:
@@ -303,12 +231,9 @@ def _warp(
     ).astype(np.uint8)
 
 
-def aligned_photo(data: OpenFaces, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def aligned_photo(data: OpenFaces, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A photograph in the aligned crop frame: uint8 RGB (256, 256, 3), partial labels uint8 (256, 256)."""
-    image, landmarks_xy = data.frame(index)
-    scale = SIZE / image.shape[0]
-    crop = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return crop, draw_partial_labels((landmarks_xy + 0.5) * scale - 0.5)
+    return data.image(row, SIZE), draw_partial_labels(data.landmarks_px(row, SIZE)[:, :2])
 
 
 def class_sets(names: Sequence[tuple[str, ...]] = tuple(PARTIAL_LABELS.values())) -> NDArray[np.float32]:

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from exprgan.data.segmentation import OpenFaces, SyntheticFaces, aligned_photo, class_sets
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.segmentation import aligned_photo, class_sets
+from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES
 from exprgan.segmentation_view import segment_crop
@@ -85,19 +87,18 @@ class IouCounter:
 
 
 def evaluate_renders(segmenter: nn.Module, data: SyntheticFaces) -> SegmentationScores:
-    """Scores on rendered frames with exact masks, all classes."""
+    """Scores on the rendered test frames with exact masks, all classes."""
     counter = IouCounter()
-    for index in range(len(data)):
-        image, labels = data.frame(index)
-        counter.add(labels, segment_crop(segmenter, image))
+    for row in data.indices("test"):
+        counter.add(data.mask(row), segment_crop(segmenter, data.image(row)))
     return counter.scores()
 
 
 def evaluate_photos(segmenter: nn.Module, data: OpenFaces) -> SegmentationScores:
-    """Scores on photographs, of the classes that landmarks outline."""
+    """Scores on photographs of split val, of the classes that landmarks outline."""
     counter = IouCounter()
-    for index in range(len(data)):
-        crop, labels = aligned_photo(data, index)
+    for row in data.indices("val"):
+        crop, labels = aligned_photo(data, row)
         counter.add(labels, segment_crop(segmenter, crop))
     return counter.scores(EDITED_CLASSES)
 
@@ -209,8 +210,8 @@ def main() -> None:
         parser.error("--save needs --run, the folder of the run to save")
     name = options.name
     segmenter = load_run(options.run, name) if options.run else load_model(name, options.weights)
-    renders = SyntheticFaces(options.data / "synthetic-faces", "test")
-    photos = OpenFaces(options.data / "open-faces", "val")
+    renders = SyntheticFaces(options.data / "synthetic-faces")
+    photos = OpenFaces(options.data / "open-faces")
     report = {
         "synthetic_test": scores_record(evaluate_renders(segmenter, renders)),
         "open_val": scores_record(evaluate_photos(segmenter, photos)),

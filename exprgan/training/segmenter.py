@@ -10,14 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.data.segmentation import (
-    IGNORE,
-    OpenFaces,
-    SegmentationSamples,
-    SyntheticFaces,
-    class_sets,
-    random_crop,
-)
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.segmentation import IGNORE, SegmentationSamples, class_sets, random_crop
+from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.losses import hard_mean
 from exprgan.models.segmenters import CLASS_NAMES, BiSeNet, UNet
@@ -97,8 +92,8 @@ class SegmenterTask(Task):
 
     def __init__(self, config: SegmenterConfig, data: Path) -> None:
         self.config = config
-        synthetic = SyntheticFaces(data / "synthetic-faces", "train")
-        photos = OpenFaces(data / "open-faces", "train") if config.photo_share > 0 else None
+        synthetic = SyntheticFaces(data / "synthetic-faces")
+        photos = OpenFaces(data / "open-faces") if config.photo_share > 0 else None
         self.samples = SegmentationSamples(synthetic, photos, photo_share=config.photo_share)
         self.pixel_loss = PixelLoss(config.ohem_threshold, config.ohem_min_share, config.small_weight)
 
