@@ -119,8 +119,12 @@ class TeacherCache:
             self._analysis = face, self.teacher.analyse(image, landmarks, self.faces.scores(face))
         return self._analysis[1]
 
+    def expression_of(self, face: int, variant: int) -> tuple[str, float]:
+        """Expression, a name of the teacher's recipes, and strength of a variant of a face."""
+        return variant_of(face, variant)
+
     def _make(self, face: int, variant: int, path: Path) -> None:
-        expression, strength = variant_of(face, variant)
+        expression, strength = self.expression_of(face, variant)
         image = self.faces.image(face)
         result = self.teacher.render(image, self._analyse(face, image), expression, strength)
         valid = cv2.resize(result.valid_mask.astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA)

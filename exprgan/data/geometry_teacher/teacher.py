@@ -9,7 +9,7 @@ import numpy as np
 
 from exprgan.data.geometry_teacher.face_basis import FaceBasis, eye_openings, lip_gap
 from exprgan.data.geometry_teacher.fit import FaceAnalysis, FaceFitter
-from exprgan.data.geometry_teacher.recipes import EXPRESSIONS, RECIPES, keeps_lips_shut
+from exprgan.data.geometry_teacher.recipes import EXPRESSIONS, RECIPES, Recipe, keeps_lips_shut
 from exprgan.data.geometry_teacher.render import Renderer, TeacherResult, folded_share, target_points
 from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
 
@@ -25,13 +25,14 @@ class GeometryTeacher:
     """Re-poses the expression of photographs by geometry.
 
     Images are RGB uint8 of any size; landmarks are the landmarker's 478 points (x, y, z) in pixels of
-    that image; blendshapes map the landmarker's score names to 0..1.
+    that image; blendshapes map the landmarker's score names to 0..1. `recipes` may hold further
+    expressions by name.
     """
 
-    def __init__(self, basis_path: str | Path) -> None:
-        self.basis = FaceBasis(basis_path)
+    def __init__(self, basis_path: str | Path, recipes: Mapping[str, Recipe] = RECIPES) -> None:
+        self.basis, self.recipes = FaceBasis(basis_path), recipes
         self.fitter = FaceFitter(self.basis)
-        self.wrinkles = WrinkleModel(self.basis)
+        self.wrinkles = WrinkleModel(self.basis, recipes)
         self.renderer = Renderer(self.basis, self.wrinkles)
 
     def analyse(
@@ -71,7 +72,7 @@ class GeometryTeacher:
         The photo's own expression fades out as the new one grows in, so that "neutral" at 1 is the
         neutral face and every expression starts from the photo.
         """
-        recipe = RECIPES[expression]
+        recipe = self.recipes[expression]
         own = analysis.shape_cm
         shape = own + strength * (analysis.neutral_cm - own) + self.basis.displacement(recipe, strength)
         if keeps_lips_shut(recipe, strength):
@@ -88,7 +89,7 @@ class GeometryTeacher:
         *,
         wrinkles: bool = True,
     ) -> TeacherResult:
-        """The photo with an expression of `recipes.RECIPES` at a strength of 0 to about 1.25."""
+        """The photo with an expression of the recipes at a strength of 0 to about 1.25."""
         target = self.target_shape(analysis, expression, strength)
         log_ratio = None
         if wrinkles:

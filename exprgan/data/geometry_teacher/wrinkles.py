@@ -8,6 +8,7 @@ lines for brow, forehead and nasolabial folds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import cv2
@@ -28,8 +29,8 @@ REMOVED_SMILE_SCORE = 0.75
 class WrinkleModel:
     """Ratio images of the recipes."""
 
-    def __init__(self, basis: FaceBasis) -> None:
-        self.basis = basis
+    def __init__(self, basis: FaceBasis, recipes: Mapping[str, Recipe] = RECIPES) -> None:
+        self.basis, self.recipes = basis, recipes
         self.covered = basis.arrays["chart_covered"].astype(bool)
         self.size = self.covered.shape[0]
         self.chart_px = basis.arrays["chart_xy"].astype(np.float64) * (self.size - 1)
@@ -64,7 +65,7 @@ class WrinkleModel:
         return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
 
     def _recipe_ratio(self, expression: str, strength: float) -> np.ndarray:
-        recipe = RECIPES[expression]
+        recipe = self.recipes[expression]
         coefficients = self.basis.sculpted_coefficients(recipe, strength).astype(np.float32)
         shading, hollow = self._shade(self._skin + np.tensordot(coefficients, self._skin_shapes, 1))
         change = shading - self._rest_shading
