@@ -12,6 +12,8 @@ from torch.overrides import TorchFunctionMode
 from exprgan.errors import UsageError
 
 BUILDERS = {
+    "expression_judge": "judges:ExpressionJudge",
+    "identity_judge": "judges:IdentityJudge",
     "landmark_net": "landmark_net:LandmarkNet",
     "face_proposer": "face_proposer:FaceProposer",
     "unet": "segmenters:UNet",
@@ -20,6 +22,8 @@ BUILDERS = {
     "sargan": "sargan:SARGAN",
     "usgan": "sargan:USGAN",
     "stargan": "stargan:StarGAN",
+    "transfer": "transfer:TransferNet",
+    "hierarchical": "hierarchical:HierarchicalGenerator",
 }
 """Architecture name -> module of this package and its class."""
 

@@ -1,7 +1,8 @@
 """StarGAN's generator, the common baseline.
 
 Choi et al., "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation",
-CVPR 2018, https://arxiv.org/abs/1711.09020. Written anew from the published layer table; no differences.
+CVPR 2018, https://arxiv.org/abs/1711.09020. Written anew from the published layer table. Differences: none in the
+default form; `attention` adds GANimation's attention (Pumarola et al., ECCV 2018), for the systems built of it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class _InstanceNorm(nn.InstanceNorm2d):
+    """Normalises by the picture's own statistics in eval mode too, as the public code's tests do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x)
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
 def instance_norm(channels: int) -> nn.InstanceNorm2d:
-    """Instance normalisation with weights and running statistics, which take effect in eval mode."""
-    return nn.InstanceNorm2d(channels, affine=True, track_running_stats=True)
+    """Instance normalisation with weights; its running statistics are kept for the papers' checkpoints alone."""
+    return _InstanceNorm(channels, affine=True, track_running_stats=True)
 
 
 def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
@@ -56,21 +66,24 @@ class StarGAN(nn.Module):
         num_classes: Expressions; 7 in the papers' count, 8 of `EXPRESSIONS`.
         width: Channels at full resolution.
         num_blocks: Residual blocks at a quarter of the resolution.
+        attention: A second head puts out a mask A, and y = (1 - A) x + A C of the colours C.
     """
 
-    def __init__(self, *, num_classes: int = 8, width: int = 64, num_blocks: int = 6) -> None:
+    def __init__(
+        self, *, num_classes: int = 8, width: int = 64, num_blocks: int = 6, attention: bool = False
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.main = nn.Sequential(
+        layers = [
             conv_norm_relu(3 + num_classes, width, 7, 1),
             conv_norm_relu(width, 2 * width, 4, 2),
             conv_norm_relu(2 * width, 4 * width, 4, 2),
             *[ResidualBlock(4 * width) for _ in range(num_blocks)],
             deconv_norm_relu(4 * width, 2 * width),
             deconv_norm_relu(2 * width, width),
-            nn.Conv2d(width, 3, 7, 1, 3, bias=False),
-            nn.Tanh(),
-        )
+        ]
+        self.attention = nn.Conv2d(width, 1, 7, 1, 3, bias=False) if attention else None
+        self.main = nn.Sequential(*layers, nn.Conv2d(width, 3, 7, 1, 3, bias=False), nn.Tanh())
 
     def forward(self, image: Tensor, expression: Tensor) -> Tensor:
         """Faces with another expression.
@@ -82,5 +95,9 @@ class StarGAN(nn.Module):
         Returns:
             (N, 3, H, W) float32, RGB in [-1, 1].
         """
-        x_fake: Tensor = self.main(with_expression(image, expression, self.num_classes))
-        return x_fake
+        h = self.main[:-2](with_expression(image, expression, self.num_classes))
+        colours: Tensor = self.main[-2:](h)
+        if self.attention is None:
+            return colours
+        share = torch.sigmoid(self.attention(h))
+        return (1 - share) * image + share * colours

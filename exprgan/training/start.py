@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,6 +138,20 @@ _SEGMENTER_LOOP = LoopConfig(
     duration_kimg=14.0, batch_size=8, learning_rate=2e-3, warmup_kimg=0.5, ema_kimg=0.4
 )
 
+_GAN_LOOP = LoopConfig(
+    duration_kimg=3200.0,  # 200,000 steps of the discriminator
+    learning_rate=1e-4,
+    schedule="constant",  # so in effect in the public code; the papers say linear over the second half
+    final_lr_share=0.0,
+    warmup_kimg=0.0,
+    beta1=0.5,
+    beta2=0.999,
+    weight_decay=0.0,
+    clip_norm=math.inf,
+    ema_kimg=10.0,
+)
+_GAN_LOOP_OF_8 = dataclasses.replace(_GAN_LOOP, batch_size=8, duration_kimg=1600.0)
+
 RECIPES = {
     "unified": Recipe(
         LoopConfig(
@@ -151,6 +166,43 @@ RECIPES = {
         "unified",
         "UnifiedConfig",
         sentence="the generator of `exprgan edit`: edits, paired supervision",
+    ),
+    "hierarchical": Recipe(
+        _GAN_LOOP,
+        "adversarial",
+        "AdversarialConfig",
+        {"architecture": "hierarchical"},
+        "the unified system in its paper's form (a reconstruction)",
+    ),
+    "stargan": Recipe(
+        _GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "stargan"}, "the common baseline"
+    ),
+    "sargan": Recipe(
+        _GAN_LOOP_OF_8,
+        "adversarial",
+        "AdversarialConfig",
+        {"architecture": "sargan", "lambda_rec": 1.0},
+        "residuals with spatial attention",
+    ),
+    "usgan": Recipe(
+        _GAN_LOOP_OF_8,
+        "adversarial",
+        "AdversarialConfig",
+        {"architecture": "usgan", "lambda_rec": 1.0},
+        "SARGAN without attention",
+    ),
+    "transfer": Recipe(
+        LoopConfig(
+            duration_kimg=40.0,
+            batch_size=8,
+            learning_rate=1e-3,
+            warmup_kimg=0.3,
+            ema_kimg=0.6,
+            clip_norm=10.0,
+        ),
+        "transfer",
+        "TransferConfig",
+        sentence="the network of `exprgan transfer`; a sample is a pair of faces",
     ),
     "unet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "unet"}, "a segmenter"),
     "bisenet": Recipe(
