@@ -54,6 +54,8 @@ class EditMaps(NamedTuple):
     mask (N, 1, H, W): cover of the paint in [0, 1].
     interior (N, 5, H, W) or None: what the paint was made of, place (x, y) on the chart of
         `exprgan.mouth_interior` in cm and natural log of the light on its RGB.
+    residual (N, 3, H, W) or None: added to the RGB values in [-1, 1] at the end; of generators that put out
+        pictures instead of edits.
     """
 
     flow_px: Tensor
@@ -61,6 +63,7 @@ class EditMaps(NamedTuple):
     paint: Tensor
     mask: Tensor
     interior: Tensor | None = None
+    residual: Tensor | None = None
 
 
 class WindowEdit(NamedTuple):
@@ -103,7 +106,8 @@ def shaded_warp(
 def apply_maps(image: Tensor, maps: EditMaps) -> Tensor:
     """The edited crop for an image (N, 3, H, W), RGB in [-1, 1]; the result may leave the range slightly."""
     shaded = shaded_warp(image, maps.flow_px, maps.shade)
-    return shaded + maps.mask * (maps.paint - shaded)
+    edited = shaded + maps.mask * (maps.paint - shaded)
+    return edited if maps.residual is None else edited + maps.residual
 
 
 class MouthChart(nn.Module):

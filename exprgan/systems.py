@@ -1,0 +1,161 @@
+"""Any trained generator behind one call: an aligned crop, an expression and a strength in, the edited crop out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exprgan.device import resolve_device
+from exprgan.errors import UsageError, WeightsError
+from exprgan.models import build_without_start_values
+from exprgan.models.segmenters import region_masks
+from exprgan.models.unified import EditMaps, apply_maps
+from exprgan.parsing import load_segmenter
+from exprgan.system_files import AVERAGED, PIXEL_SYSTEMS, SystemFiles, find_system
+from exprgan.weights import load_model
+
+
+class System(Protocol):
+    """A trained generator.
+
+    Attributes:
+        name: As the user knows it.
+        description: "architecture", "arguments" and what else is stored with it.
+    """
+
+    name: str
+    description: dict[str, Any]
+
+    def __call__(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
+        """Aligned crops with another expression.
+
+        Args:
+            image: (N, 3, 256, 256) float32, RGB in [-1, 1], on the system's device.
+            expression: (N,) int64, index into `exprgan.expressions.EXPRESSIONS`.
+            strength: (N,) float32 in [0, 1].
+
+        Returns:
+            (N, 3, 256, 256) float32, RGB in [-1, 1].
+        """
+        ...
+
+
+class PixelEdits(nn.Module):
+    """A network that puts out small pictures, as one that puts out edits of a crop.
+
+    What is carried over is the change, enlarged: x + strength * up(G(down(x), c) - down(x)). The crop keeps the detail
+    that the network's pictures lack, and strength 0 is the identity.
+
+    Args:
+        network: Pictures (N, 3, size, size) of (image, expression).
+        size: Side of its pictures.
+    """
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        super().__init__()
+        self.network, self.size = network, size
+
+    def change(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
+        """What is added to crops (N, 3, H, W); arguments as for `System`."""
+        small = F.interpolate(image, (self.size, self.size), mode="area")
+        fake = self.network(small, expression).float().clamp(-1, 1)
+        size_hw = (image.shape[-2], image.shape[-1])
+        change = F.interpolate(fake - small, size_hw, mode="bicubic", align_corners=False)
+        return strength[:, None, None, None] * change
+
+    def forward(self, image: Tensor, regions: Tensor, expression: Tensor, strength: Tensor) -> EditMaps:
+        """The change as an edit; what the regions are does not matter."""
+        change = self.change(image, expression, strength)
+        nothing = torch.zeros_like(change)
+        return EditMaps(nothing[:, :2], nothing, nothing, nothing[:, :1], residual=change)
+
+
+class PixelSystem:
+    """A `System` whose generator puts out pictures."""
+
+    def __init__(self, name: str, description: dict[str, Any], edits: PixelEdits) -> None:
+        self.name, self.description, self.edits = name, description, edits
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
+        return (image + self.edits.change(image, expression, strength)).clamp(-1, 1)
+
+
+class UnifiedSystem:
+    """The generator of edits with its segmenter, a `System`."""
+
+    def __init__(
+        self, name: str, description: dict[str, Any], generator: nn.Module, segmenter: nn.Module
+    ) -> None:
+        self.name, self.description = name, description
+        self.generator, self.segmenter = generator, segmenter
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
+        regions = region_masks(self.segmenter(image))
+        return apply_maps(image, self.generator(image, regions, expression, strength)).clamp(-1, 1)
+
+
+def load_system(
+    source: str | Path, *, weights: Path | str | None = None, device: str = "cpu"
+) -> PixelSystem | UnifiedSystem:
+    """A trained generator by name or folder.
+
+    Args:
+        source: As for `exprgan.system_files.find_system`: a bundled name, a folder of weights or in one, a run.
+        weights: Folder of weights, of the system and of its segmenter; None finds it as `find_weights_dir` does.
+        device: auto, cpu, cuda, cuda:1 ... or mps.
+
+    Raises:
+        UsageError: The name is unknown, or what it names is a network of another kind.
+        WeightsError: Weights are missing, not the recorded ones or do not fit.
+        DeviceError: The device is not there.
+    """
+    files, device = find_system(source, weights), resolve_device(device)
+    generator = load_generator(files, device)
+    if isinstance(generator, PixelEdits):
+        return PixelSystem(files.name, files.description, generator)
+    return UnifiedSystem(files.name, files.description, generator, system_segmenter(files, device))
+
+
+def load_generator(files: SystemFiles, device: str = "cpu") -> nn.Module:
+    """A system's generator as a module that gives `EditMaps` of (image, regions, expression, strength).
+
+    Raises:
+        WeightsError: The weights are not the recorded ones or do not fit the network.
+    """
+    network = _of_run(files, device) if files.run else load_model(files.name, files.weights, device)
+    if files.architecture in PIXEL_SYSTEMS:
+        network = PixelEdits(network, files.description["image_size"])
+    return network.eval()
+
+
+def system_segmenter(files: SystemFiles, device: str = "cpu") -> nn.Module:
+    """The segmenter that goes with a system, or the first that the folder of weights has.
+
+    Raises:
+        WeightsError: There is none.
+    """
+    return load_segmenter(files.weights, name=files.description.get("segmenter"), device=device)
+
+
+def _of_run(files: SystemFiles, device: str) -> nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    assert files.run is not None
+    path = files.run / AVERAGED
+    try:
+        network = build_without_start_values(files.architecture, **files.description["arguments"])
+        network.load_state_dict(load_file(path))
+    except (UsageError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"{path} does not hold the network that the run describes ({reason}); go on with the run, which "
+            "writes it anew."
+        ) from error
+    return network.to(device).eval().requires_grad_(False)
