@@ -357,9 +357,10 @@ def spoil(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)).astype(np.uint8)
     if rng.random() < 0.15:
-        small = int(rng.integers(72, 200))
+        size = image.shape[0]
+        small = int(rng.integers(72, 200)) * size // SIZE
         tiny = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(tiny, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+        image = cv2.resize(tiny, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     if rng.random() < 0.3:
         noise = rng.normal(0, rng.uniform(1, 9), image.shape).astype(np.float32)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)

@@ -1,0 +1,428 @@
+"""Pairs of faces for expression transfer, with the true answer wherever there is one.
+
+A sample holds two images and, for each of them, what it would look like with the other's expression, where that is
+known. Sample n is a pure function of (seed, n). Four kinds:
+
+* cross: two people in the teacher's renders, so that "A's expression on B" is B's render in the same expression or
+  mixture; the face that gets it may be a photo as it was taken;
+* own: two pictures of one person, a photo and its renders, each the other's answer; now and then one picture twice;
+* rendered: frames of synthetic-faces, whose answer is the frame of the same expression whose recipe is near enough;
+* photos: two photographs of different people; nothing is known but their action units.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.data import action_units
+from exprgan.data.geometry_teacher.recipes import RECIPES, Recipe
+from exprgan.data.mixed_renders import VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.pairs import (
+    FACE_CLASSES,
+    HALF,
+    REGION_CLASSES,
+    alter_colours,
+    colour_tables,
+    compose_flows,
+    fill,
+    importance_of,
+    jitter_matrix,
+    spoil,
+    to_grey,
+)
+from exprgan.data.segmentation import OUTLINES
+from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.data.teacher_cache import TeacherCache, variant_of
+from exprgan.expressions import EXPRESSIONS
+
+NUM_EXPRESSIONS = len(EXPRESSIONS)
+PHOTO = ("photo", 0)
+State = tuple[str, int]
+"""How a person of open-faces looks: ("photo", 0), ("eight", variant) of `TeacherCache` or ("mixed", variant)."""
+SAME_RECIPE = 0.22
+"""Frames of two rendered people count as the same expression up to this root mean square of differing units."""
+
+
+@dataclass(frozen=True)
+class TransferMix:
+    """Shares of the kinds of pairs; the rest are photos."""
+
+    cross: float = 0.55
+    own: float = 0.25
+    rendered: float = 0.1
+    twice: float = 0.06  # of own pairs, those that show one picture twice
+    mixed: float = 0.65  # of expressions to be transferred, those that are mixtures
+    photo_targets: float = 0.6  # of faces that get an expression, those that are photos
+
+
+class Answer(NamedTuple):
+    """A picture of someone, and the same person with another expression; arrays as in `exprgan.data.pairs.Pair`.
+
+    flow_px, place_cm (128, 128, 2), flow_weight (128, 128); mouth, importance (256, 256) uint8.
+    """
+
+    image: NDArray[np.uint8]
+    wanted: NDArray[np.uint8]
+    flow_px: NDArray[np.float32]
+    flow_weight: NDArray[np.float32]
+    mouth: NDArray[np.uint8]
+    place_cm: NDArray[np.float32]
+    mouth_known: NDArray[np.uint8]  # (256, 256), 255 where it is known whether the mouth's interior is put in
+    importance: NDArray[np.uint8]
+    is_known: bool
+    units: NDArray[np.float32]  # (17,) of the image, NaN where unknown
+    strength: float = 1.0
+
+
+class _Look(NamedTuple):
+    """A person of open-faces in a state."""
+
+    image: NDArray[np.uint8]
+    flow_px: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    mouth: NDArray[np.uint8]
+    place_cm: NDArray[np.float32]
+    points_xy: NDArray[np.floating]
+
+
+def recipe_units(recipe: Recipe) -> NDArray[np.float32]:
+    """Action units (17,) of a recipe of the geometry teacher."""
+    names = sorted({name for sources in action_units.BLENDSHAPES.values() for name in sources})
+    scores = np.zeros((1, len(names)), np.float32)
+    for shapes in (recipe.measured, recipe.sculpted):
+        for shape, weight in shapes.items():
+            base, _, side = shape.partition("_")
+            for column, name in enumerate(names):
+                stem = name.removesuffix("Left").removesuffix("Right")
+                is_side = not side or name.endswith({"L": "Left", "R": "Right"}[side])
+                scores[0, column] += weight * (stem == base and is_side)
+    return action_units.from_blendshapes(np.clip(scores, 0, 1), names, is_mediapipe=False)[0]
+
+
+class TransferPairs:
+    """The endless stream of pairs.
+
+    Args:
+        eight: Renders in the eight expressions.
+        mixed: Renders in mixtures, of the same photos.
+        people: Rows of open-faces to draw from.
+        rendered: synthetic-faces, or None to go without.
+        num_levels: Levels K into which action units are cut.
+        mix: Shares of the kinds.
+    """
+
+    def __init__(
+        self,
+        eight: TeacherCache,
+        mixed: MixedRenders,
+        people: list[int],
+        rendered: SyntheticFaces | None,
+        *,
+        num_levels: int = 4,
+        mix: TransferMix = TransferMix(),
+    ) -> None:
+        self.eight, self.mixed, self.people, self.rendered = eight, mixed, people, rendered
+        self.faces: OpenFaces = eight.faces
+        self.num_levels, self.mix = num_levels, mix
+        self._in_mixture: dict[int, list[int]] = defaultdict(list)
+        for person in people:
+            for number in mixtures_of(person):
+                self._in_mixture[number].append(person)
+        self._identities = rendered.identities("train") if rendered else []
+        self._units = {name: recipe_units(RECIPES[name]) for name in EXPRESSIONS}
+        self._recipes = [json.loads(row["recipe"]) for row in rendered.rows] if rendered else []
+
+    def __call__(self, seed: int, number: int) -> dict[str, Any]:
+        """Sample `number`; arrays of both images, see `augment_pair`, and their levels (2, 17) int64."""
+        rng = np.random.default_rng((seed, number))
+        first, second = self.pair(rng)
+        if rng.random() < 0.5:
+            first, second = second, first
+        sample = augment_pair((first, second), rng)
+        sample["levels"] = self._levels(np.stack([first.units, second.units]))
+        return sample
+
+    def level_weights(self) -> NDArray[np.float32]:
+        """Weights (17, K) of the levels, rarer ones heavier: the root of 1 / frequency in photos and mixtures.
+
+        The mean over the faces that they are counted on is 1 for each unit.
+        """
+        photos = self.faces.action_units[self.people]
+        known = np.concatenate(
+            [photos, np.repeat([recipe_units(mixture(n)) for n in sorted(self._in_mixture)], 8, axis=0)]
+        )
+        levels = self._levels(known)
+        counts = np.stack([(levels == level).sum(axis=0) for level in range(self.num_levels)], axis=1) + 1.0
+        weights = 1 / np.sqrt(counts)
+        mean = (weights * counts).sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
+        return (weights / mean).astype(np.float32)
+
+    def _levels(self, units: NDArray[np.float32]) -> NDArray[np.int64]:
+        levels = np.clip(np.floor(np.nan_to_num(units) * self.num_levels), 0, self.num_levels - 1)
+        return np.where(np.isnan(units), -1, levels).astype(np.int64)
+
+    def pair(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+        """Two faces with their answers."""
+        kind, mix = rng.random(), self.mix
+        if kind < mix.cross:
+            return self._cross(rng)
+        if kind < mix.cross + mix.own:
+            return self._own(rng)
+        if self._identities and kind < mix.cross + mix.own + mix.rendered:
+            return self._rendered(rng)
+        first, second = (self.people[place] for place in rng.permutation(len(self.people))[:2])
+        return self._unknown(first, PHOTO), self._unknown(second, PHOTO)
+
+    def _cross(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+        """The first person is given the second one's expression; the other way is known from render to render."""
+        person = self._draw(rng)
+        variant, strength = int(rng.integers(NUM_EXPRESSIONS)), 1.0
+        if rng.random() < self.mix.mixed:
+            variant = int(rng.integers(VARIANTS_PER_FACE))
+            others = self._in_mixture[mixtures_of(person)[variant]]
+            other = others[int(rng.integers(len(others)))]
+            wanted: State = ("mixed", variant)
+            shown: State = ("mixed", mixtures_of(other).index(mixtures_of(person)[variant]))
+        else:
+            other = self._draw(rng)
+            wanted = shown = ("eight", variant)
+        has: State = (
+            PHOTO if rng.random() < self.mix.photo_targets else ("eight", int(rng.integers(NUM_EXPRESSIONS)))
+        )
+        if has == PHOTO and wanted[0] == "eight" and rng.random() < 0.4:  # part of the way
+            partial = [
+                v
+                for v in range(NUM_EXPRESSIONS, NUM_EXPRESSIONS + 4)
+                if variant_of(person, v)[0] == EXPRESSIONS[variant]
+            ]
+            if partial:
+                wanted = ("eight", partial[0])
+                strength = variant_of(person, partial[0])[1]
+        first = self._answer(person, has, wanted, strength=strength)
+        second = self._answer(other, shown, has) if has != PHOTO else self._unknown(other, shown)
+        return first, second
+
+    def _own(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+        person = self._draw(rng)
+        states: list[State] = [PHOTO] * 8
+        states += [("eight", variant) for variant in range(NUM_EXPRESSIONS + 4)]
+        states += [("mixed", variant) for variant in range(VARIANTS_PER_FACE)]
+        first, second = (states[place] for place in rng.integers(len(states), size=2))
+        if rng.random() < self.mix.twice:
+            second = first
+        return self._answer(person, first, second), self._answer(person, second, first)
+
+    def _rendered(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+        assert self.rendered is not None
+        one, two = (self._identities[int(rng.integers(len(self._identities)))] for _ in range(2))
+        frames = []
+        for identity in (one, two):
+            rows = [row for rows in identity.values() for row in rows]
+            frames.append(rows[int(rng.integers(len(rows)))])
+        first = self._frame(frames[0], self._like(frames[1], one))
+        second = self._frame(frames[1], self._like(frames[0], two))
+        return first, second
+
+    def _like(self, row: int, identity: dict[str, list[int]]) -> int | None:
+        """The identity's frame of nearly the same recipe as a frame's."""
+        assert self.rendered is not None
+        name = self.rendered.rows[row]["expression"]
+        candidates = identity.get(name, [])
+        if not candidates:
+            return None
+
+        def distance(other: int) -> float:
+            ours, theirs = self._recipes[row], self._recipes[other]
+            units = set(ours) | set(theirs)
+            return float(np.sqrt(np.mean([(ours.get(u, 0) - theirs.get(u, 0)) ** 2 for u in units] or [0.0])))
+
+        nearest = min(candidates, key=distance)
+        return nearest if distance(nearest) < SAME_RECIPE else None
+
+    def _draw(self, rng: np.random.Generator) -> int:
+        return self.people[int(rng.integers(len(self.people)))]
+
+    def _look(self, person: int, state: State) -> _Look:
+        kind, variant = state
+        if kind == "photo":
+            zeros = np.zeros((HALF, HALF, 2), np.float32)
+            return _Look(
+                self.faces.image(person),
+                zeros,
+                np.ones((HALF, HALF), bool),
+                np.zeros((2 * HALF, 2 * HALF), np.uint8),
+                zeros,
+                self.faces.landmarks_px(person)[:468, :2],
+            )
+        render = (self.eight if kind == "eight" else self.mixed).get(person, variant)
+        return _Look(
+            render.image, render.flow_px, render.valid > 250, render.mouth, render.place_cm, render.points_xy
+        )
+
+    def _units_of(self, person: int, state: State) -> NDArray[np.float32]:
+        kind, variant = state
+        if kind == "mixed":
+            return recipe_units(mixture(mixtures_of(person)[variant]))
+        own = self.faces.action_units[person]
+        if kind == "photo":
+            return own
+        expression, strength = variant_of(person, variant)
+        return (
+            own * (1 - strength) + self._units[expression] * strength
+            if strength < 1
+            else self._units[expression]
+        )
+
+    def _unknown(self, person: int, state: State) -> Answer:
+        """A face whose answer is not known."""
+        look = self._look(person, state)
+        return Answer(
+            look.image,
+            look.image,
+            np.zeros_like(look.flow_px),
+            np.zeros((HALF, HALF), np.float32),
+            np.zeros_like(look.mouth),
+            np.zeros_like(look.place_cm),
+            np.zeros_like(look.mouth),
+            importance_of(look.points_xy),
+            False,
+            self._units_of(person, state),
+        )
+
+    def _answer(self, person: int, has: State, wanted: State, *, strength: float = 1.0) -> Answer:
+        before = self._look(person, has)
+        after = before if has == wanted else self._look(person, wanted)
+        weight = after.valid.astype(np.float32)
+        if has == wanted:  # nothing is to be done, and nothing to be put in
+            flow, mouth, place = (
+                np.zeros_like(part) for part in (after.flow_px, after.mouth, after.place_cm)
+            )
+            weight[:] = 1
+        else:
+            flow, mouth, place = after.flow_px, after.mouth, after.place_cm
+            if has[0] != "photo":
+                half_flow, is_trusted = compose_flows(
+                    before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
+                )
+                flow = half_flow * 2
+                weight *= is_trusted & _still_there(before.valid, half_flow)
+        return Answer(
+            before.image,
+            after.image,
+            flow,
+            weight,
+            mouth,
+            place,
+            self._mouth_known(after, has, wanted),
+            importance_of(before.points_xy, after.points_xy),
+            True,
+            self._units_of(person, has),
+            strength,
+        )
+
+    @staticmethod
+    def _mouth_known(after: _Look, has: State, wanted: State) -> NDArray[np.uint8]:
+        """Everywhere, but inside the lips of a photo that a render is to be turned back into."""
+        known = np.full((2 * HALF, 2 * HALF), 255, np.uint8)
+        if wanted == PHOTO and has != PHOTO:
+            known -= fill((2 * HALF, 2 * HALF), after.points_xy, [OUTLINES["mouth"]])
+        return known
+
+    def _frame(self, row: int, wanted: int | None) -> Answer:
+        """A frame of synthetic-faces and, if any, the frame that is its answer; no displacement is known."""
+        assert self.rendered is not None
+        mask = self.rendered.mask(row)
+        after = mask if wanted is None else self.rendered.mask(wanted)
+        face = np.isin(mask, FACE_CLASSES) | np.isin(after, FACE_CLASSES)
+        parts = np.isin(mask, REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"])
+        parts |= np.isin(after, REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"])
+        wide = cv2.dilate(parts.astype(np.uint8) * 255, np.ones((7, 7)))
+        mouth = (after == REGION_CLASSES["mouth"][0]).astype(np.uint8) * 255
+        zeros = np.zeros((HALF, HALF, 2), np.float32)
+        image = self.rendered.image(row)
+        return Answer(
+            image,
+            image if wanted is None else self.rendered.image(wanted),
+            zeros,
+            np.zeros((HALF, HALF), np.float32),
+            mouth,
+            zeros,
+            np.full_like(mouth, 255),
+            np.maximum(face.astype(np.uint8) * 128, wide).astype(np.uint8),
+            wanted is not None,
+            self.rendered.action_units[row],
+        )
+
+
+def _still_there(valid: NDArray[np.bool_], half_flow: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where the flow into a picture leads to pixels that it shows faithfully."""
+    grid = np.dstack(np.meshgrid(np.arange(HALF), np.arange(HALF))).astype(np.float32) + half_flow
+    at = cv2.remap(valid.astype(np.float32), grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
+    return np.asarray(at > 0.98)
+
+
+def augment_pair(pair: tuple[Answer, Answer], rng: np.random.Generator) -> dict[str, Any]:
+    """Both faces jittered, coloured and spoiled each on its own, mirrored together or not at all.
+
+    Returns:
+        Arrays whose first axis is the two faces, at 128 px: seen, image and wanted (2, 3, 128, 128) uint8, of which
+        only the first is spoiled; flow_px (2, 2, 128, 128) float32 in pixels of the 256-px crop, flow_weight,
+        place_known (2, 1, 128, 128) float32, place_cm (2, 2, 128, 128) float32; mouth, mouth_known and
+        importance (2, 1, 128, 128) uint8; is_known and strength (2,) float32.
+    """
+    mirrored = rng.random() < 0.5
+    parts = [_augment(answer, rng, mirrored) for answer in pair]
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def _augment(answer: Answer, rng: np.random.Generator, mirrored: bool) -> dict[str, Any]:
+    matrix = jitter_matrix(rng, can_mirror=False)
+    if mirrored:
+        matrix = matrix @ np.array([[-1.0, 0, 2 * HALF - 1], [0, 1, 0], [0, 0, 1]])
+    half_matrix = matrix.copy()  # of half-size arrays: pixel centres of the two grids differ by half a pixel
+    half_matrix[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
+
+    def move(array: NDArray, flags: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_CONSTANT) -> NDArray:
+        return cv2.warpAffine(array, half_matrix, (HALF, HALF), flags=flags, borderMode=border)
+
+    def small(array: NDArray) -> NDArray:
+        return cv2.resize(array, (HALF, HALF), interpolation=cv2.INTER_AREA)
+
+    tables, is_grey = colour_tables(rng), rng.random() < 0.06
+    image, wanted = (
+        alter_colours(move(small(picture), cv2.INTER_CUBIC, cv2.BORDER_REFLECT), tables)
+        for picture in (answer.image, answer.wanted)
+    )
+    if is_grey:
+        image, wanted = to_grey(image), to_grey(wanted)
+    known = move((answer.place_cm[..., 1] > 0).astype(np.float32))
+    place = move(answer.place_cm) / np.maximum(known, 1e-3)[..., None]
+    if mirrored:
+        place[..., 0] *= -1  # the chart's sides are the subject's
+    flow = move(answer.flow_px) @ matrix[:, :2].T
+    return {
+        "seen": _chw(spoil(image, rng)),
+        "image": _chw(image),
+        "wanted": _chw(wanted),
+        "flow_px": _chw(flow.astype(np.float32)),
+        "flow_weight": (move(answer.flow_weight) > 0.99).astype(np.float32)[None],
+        "place_cm": _chw(place.astype(np.float32)),
+        "place_known": (known > 0.5).astype(np.float32)[None],
+        "mouth": move(small(answer.mouth))[None],
+        "mouth_known": move(small(answer.mouth_known))[None],
+        "importance": move(small(answer.importance))[None],
+        "is_known": np.float32(answer.is_known),
+        "strength": np.float32(answer.strength),
+    }
+
+
+def _chw(array: NDArray) -> NDArray:
+    return np.ascontiguousarray(array.transpose(2, 0, 1))

@@ -1,0 +1,360 @@
+"""Expression transfer between two photographs of different people, without labels at test time.
+
+Seed: Shao, Zhu, Tang, Lu and Ma, "Explicit Facial Expression Transfer via Fine-Grained Representations", arXiv
+1909.02967, IEEE TIP 2021. Only its abstracts were at hand. Found there: an image is taken apart into an AU-related
+and an AU-free feature, the AU-free one of a face with the AU-related one of another gives the first face with the
+second one's expression; the AU-free feature learns against a multi-class adversary; a discriminator compares swapped
+with self-reconstructed images.
+
+Reconstructed, with ADLD (an AU detection paper of the same first author, whose code is public) as the nearest
+evidence: a shared stem, two branches of four 3x3 convolutions with instance normalisation, PReLU and tanh on maps at a
+quarter of the resolution, a decoder of concatenated features with two up-samplings and tanh, one K-way head for each
+action unit on either feature. That is `related="maps", decoder="pixels"`.
+
+Ours, and the default: `related="code"` narrows the AU-related branch to a vector, since maps would carry the shape of
+the source's face along; `decoder="edit"` puts out an edit in place of pixels, displacement, shading and the mouth's
+interior as in `exprgan.models.unified`, so that the target keeps its own pixels and its own resolution. The edit
+decoder must know where the target's lips and lids are now, so it also sees the target's stem features and the target's
+own code. The heads of all units share their trunk, where ADLD has one trunk a unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exprgan import mouth_interior
+from exprgan.data.action_units import ACTION_UNITS
+from exprgan.models.unified import (
+    MASK_FULL_FROM,
+    MAX_FLOW_PX,
+    MAX_LIGHT,
+    MAX_SHADE,
+    Branch,
+    EditMaps,
+    MouthChart,
+    double,
+    shaded_warp,
+)
+
+RELATED = ("code", "maps")
+DECODERS = ("edit", "pixels")
+EDIT_CHANNELS = 11
+"""Displacement 2, shading 3, cover of the mouth's interior 1, place 2 and light 3 of that interior."""
+CROP_PX = 256
+"""Size of the crop in whose pixels displacements are given."""
+
+
+class Features(NamedTuple):
+    """What the encoder makes of images (N, 3, S, S).
+
+    stem (N, C, S/4, S/4): shared features. free (N, C, S/4, S/4): AU-free feature, in [-1, 1].
+    related: AU-related feature in [-1, 1], a code (N, D) or maps (N, C, S/4, S/4).
+    """
+
+    stem: Tensor
+    free: Tensor
+    related: Tensor
+
+
+class HalfEdit(NamedTuple):
+    """An edit at the network's own resolution, float32 (N, C, S, S); see `EditMaps` for the units.
+
+    flow_px is in pixels of a crop of `CROP_PX`, whatever S is.
+    """
+
+    flow_px: Tensor
+    shade: Tensor
+    mask: Tensor
+    interior: Tensor
+
+
+def conv_norm_prelu(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, instance norm with weights, PReLU."""
+    padding = (kernel - 1) // 2
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False),
+        nn.InstanceNorm2d(out_channels, affine=True),
+        nn.PReLU(out_channels),
+    )
+
+
+class UnitHead(nn.Module):
+    """Levels of all action units from an AU-related feature.
+
+    Args:
+        channels: Width of the feature.
+        is_code: The feature is a vector, not maps.
+        num_units: Action units A.
+        num_levels: Levels K of each.
+    """
+
+    def __init__(self, channels: int, *, is_code: bool, num_units: int, num_levels: int) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        if is_code:
+            self.trunk = nn.Sequential(nn.Linear(channels, 128), nn.PReLU(128))
+        else:
+            self.trunk = nn.Sequential(
+                conv_norm_prelu(channels, 64, stride=2),
+                conv_norm_prelu(64, 128, stride=2),
+                nn.AdaptiveAvgPool2d(2),
+                nn.Flatten(),
+                nn.Linear(512, 128),
+                nn.PReLU(128),
+            )
+        self.heads = nn.Linear(128, num_units * num_levels)
+
+    def forward(self, related: Tensor) -> Tensor:
+        """Logits (N, A, K)."""
+        return self.heads(self.trunk(related)).unflatten(1, (-1, self.num_levels))
+
+
+class CodeBranch(nn.Module):
+    """AU-related branch that ends in a vector; expects maps of 32 x 32 or what divides by 8."""
+
+    def __init__(self, channels: int, size: int, code_channels: int) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            conv_norm_prelu(channels, channels),
+            conv_norm_prelu(channels, 96, stride=2),
+            conv_norm_prelu(96, 128, stride=2),
+            nn.Conv2d(128, 128, 3, 2, 1),
+            nn.PReLU(128),
+        )
+        self.code = nn.Linear(128 * (size // 8) ** 2, code_channels)
+
+    def forward(self, stem: Tensor) -> Tensor:
+        return torch.tanh(self.code(self.maps(stem).flatten(1)))
+
+
+class PixelDecoder(nn.Module):
+    """AU-free and AU-related feature to an image: convolutions, two up-samplings, tanh."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            conv_norm_prelu(in_channels, 128),
+            conv_norm_prelu(128, 128),
+            conv_norm_prelu(128, 64),
+            nn.Upsample(scale_factor=2.0, mode="nearest"),
+            conv_norm_prelu(64, 32),
+            nn.Upsample(scale_factor=2.0, mode="nearest"),
+            conv_norm_prelu(32, 16),
+            nn.Conv2d(16, 3, 3, 1, 1),
+            nn.Tanh(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        image: Tensor = self.layers(features)
+        return image
+
+
+class TransferNet(nn.Module):
+    """Encoder, unit head and decoder; see the module's head for what is the paper's.
+
+    Args:
+        image_size: Height and width S of the images.
+        channels: Width of the stem's and the branches' maps.
+        depth: Convolutions of a branch of maps.
+        related: 'code' or 'maps', the form of the AU-related feature.
+        code_channels: Length of the code.
+        decoder: 'edit' or 'pixels'.
+        decoder_widths: Of the edit decoder at 1/4, 1/8, 1/16 ... of the resolution.
+        num_levels: Levels K of each action unit.
+
+    Raises:
+        ValueError: A form is unknown, or an edit decoder is to take maps.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 128,
+        channels: int = 64,
+        depth: int = 4,
+        related: str = "code",
+        code_channels: int = 64,
+        decoder: str = "edit",
+        decoder_widths: Sequence[int] = (64, 128, 128, 128),
+        num_levels: int = 4,
+    ) -> None:
+        super().__init__()
+        if related not in RELATED or decoder not in DECODERS:
+            raise ValueError(
+                f"related is {related!r} of {', '.join(RELATED)}; decoder is {decoder!r} of {', '.join(DECODERS)}."
+            )
+        if decoder == "edit" and related != "code":
+            raise ValueError("The edit decoder takes a code; give related='code' or decoder='pixels'.")
+        self.image_size, self.num_levels = image_size, num_levels
+        self.stem = nn.Sequential(conv_norm_prelu(3, 32, 4, 2), conv_norm_prelu(32, channels, 4, 2))
+        self.free_branch = self._maps_branch(channels, depth)
+        is_code = related == "code"
+        self.related_branch: nn.Module = (
+            CodeBranch(channels, image_size // 4, code_channels)
+            if is_code
+            else self._maps_branch(channels, depth)
+        )
+        related_channels = code_channels if is_code else channels
+        self.unit_head = UnitHead(
+            related_channels, is_code=is_code, num_units=len(ACTION_UNITS), num_levels=num_levels
+        )
+        self.chart = MouthChart() if decoder == "edit" else None
+        self.decoder: nn.Module
+        if decoder == "edit":
+            self.condition = nn.Sequential(nn.Linear(2 * code_channels, 128), nn.SiLU())
+            self.decoder = Branch(
+                in_channels=2 * channels,
+                widths=decoder_widths,
+                condition_width=128,
+                out_channels=16 * EDIT_CHANNELS,
+            )
+        else:
+            self.decoder = PixelDecoder(channels + related_channels)
+
+    @staticmethod
+    def _maps_branch(channels: int, depth: int) -> nn.Sequential:
+        return nn.Sequential(*[conv_norm_prelu(channels, channels) for _ in range(depth)], nn.Tanh())
+
+    def encode(self, image: Tensor) -> Features:
+        """Features of images (N, 3, S, S), RGB in [-1, 1]."""
+        stem = self.stem(image)
+        return Features(stem, self.free_branch(stem), self.related_branch(stem))
+
+    def unit_logits(self, related: Tensor) -> Tensor:
+        """Logits (N, A, K) of the levels of `ACTION_UNITS`, from an AU-related feature."""
+        logits: Tensor = self.unit_head(related)
+        return logits
+
+    def decode(
+        self, target: Features, related: Tensor, image: Tensor, strength: Tensor | None = None
+    ) -> Tensor:
+        """The target's face with another AU-related feature.
+
+        Args:
+            target: Features of the target's image.
+            related: AU-related feature to give it.
+            image: The target's image (N, 3, S, S); only an edit decoder uses its pixels.
+            strength: (N,) in [0, 1], how far to go from the target's own feature to the other; None goes all the way.
+
+        Returns:
+            (N, 3, S, S) float32, RGB in [-1, 1], of an edit decoder slightly beyond.
+        """
+        if self.chart is None:
+            related = self._between(target.related, related, strength)
+            code = (
+                related
+                if related.ndim == 4
+                else related[:, :, None, None].expand(-1, -1, *target.free.shape[-2:])
+            )
+            picture: Tensor = self.decoder(torch.cat([target.free, code], dim=1))
+            return picture.float()
+        return self.apply(image, self.decode_edit(target, related, strength))
+
+    def decode_edit(self, target: Features, related: Tensor, strength: Tensor | None = None) -> HalfEdit:
+        """The edit that gives the target another AU-related code; arguments as for `decode`.
+
+        At strength 0 it is exactly nothing.
+        """
+        related = self._between(target.related, related, strength)
+        condition = self.condition(torch.cat([related, target.related], dim=1))
+        cells = self.decoder(torch.cat([target.stem, target.free], dim=1), condition)
+        maps = F.pixel_shuffle(cells.float(), 4)
+        flow = MAX_FLOW_PX * torch.tanh(maps[:, :2] * (10 / MAX_FLOW_PX))
+        shade = MAX_SHADE * torch.tanh(maps[:, 2:5] / MAX_SHADE)
+        mask = torch.sigmoid(maps[:, 5:6] * 4 - 3)
+        if strength is not None:
+            present = (strength.float() / MASK_FULL_FROM).clamp(max=1)[:, None, None, None]
+            flow, shade, mask = flow * present, shade * present, mask * present
+        place = torch.cat([maps[:, 6:7] * 2, maps[:, 7:8] * 2 + mouth_interior.UPPER_EDGE_CM], dim=1)
+        light = MAX_LIGHT * torch.tanh(maps[:, 8:] / MAX_LIGHT)
+        return HalfEdit(flow, shade, mask, torch.cat([place, light], dim=1))
+
+    @staticmethod
+    def _between(own: Tensor, other: Tensor, strength: Tensor | None) -> Tensor:
+        if strength is None:
+            return other
+        share = strength.to(other.dtype).view(-1, *[1] * (other.ndim - 1))
+        return own + share * (other - own)
+
+    def apply(self, image: Tensor, edit: HalfEdit) -> Tensor:
+        """Images (N, 3, S, S) after an edit, float32."""
+        assert self.chart is not None
+        shaded = shaded_warp(image.float(), edit.flow_px * (image.shape[-1] / CROP_PX), edit.shade)
+        return shaded + edit.mask * (self.chart(edit.interior) - shaded)
+
+    def edit(self, source: Tensor, target: Tensor, strength: Tensor | None = None) -> EditMaps:
+        """The source's expression as an edit of the target's crop at `CROP_PX`, with its photo's resolution in mind.
+
+        Args:
+            source: (N, 3, S, S) float32, RGB in [-1, 1], who shows the expression.
+            target: (N, 3, S, S), who is to show it.
+            strength: (N,) in [0, 1]; None is 1.
+
+        Returns:
+            Maps (N, C, 256, 256) for crops of twice the size, if S is 128.
+
+        Raises:
+            TypeError: The network puts out pixels.
+        """
+        if self.chart is None:
+            raise TypeError("A network that puts out pixels makes no edit; call it instead.")
+        half = self.decode_edit(self.encode(target), self.encode(source).related, strength)
+        flow, shade, mask, interior = (double(part) for part in half)
+        return EditMaps(flow, shade, self.chart(interior), mask, interior)
+
+    def forward(self, source: Tensor, target: Tensor, strength: Tensor | None = None) -> Tensor:
+        """The source's expression on the target's face.
+
+        Args and Returns: as for `edit` and `decode`; RGB in [-1, 1].
+        """
+        picture = self.decode(self.encode(target), self.encode(source).related, target, strength)
+        return picture.clamp(-1, 1)
+
+
+class FeatureCritic(nn.Module):
+    """The multi-class adversary: levels of all action units from the AU-free feature (as ADLD's, with K-way heads).
+
+    Args:
+        channels: Width of the feature.
+        size: Its height and width.
+        num_levels: Levels K.
+    """
+
+    def __init__(self, *, channels: int = 64, size: int = 32, num_levels: int = 4) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.layers = nn.Sequential(
+            conv_norm_prelu(channels, 64, 4, 2),
+            conv_norm_prelu(64, 64, 4, 2),
+            conv_norm_prelu(64, 128, 4, 2),
+            nn.Conv2d(128, 128, size // 8),
+            nn.PReLU(128),
+            nn.Conv2d(128, len(ACTION_UNITS) * num_levels, 1),
+            nn.Flatten(),
+        )
+
+    def forward(self, free: Tensor) -> Tensor:
+        """Logits (N, A, K)."""
+        logits: Tensor = self.layers(free).unflatten(1, (-1, self.num_levels))
+        return logits
+
+
+class SwapCritic(nn.Module):
+    """Patches of self-reconstructed images (towards 1) and of swapped ones (towards 0)."""
+
+    def __init__(self, *, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for in_channels, out_channels in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
+            layers += [nn.Conv2d(in_channels, out_channels, 4, 2, 1), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(4 * width, 1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Realness (N, 1, S/8, S/8) of images (N, 3, S, S)."""
+        realness: Tensor = self.layers(image)
+        return realness
