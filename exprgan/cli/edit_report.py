@@ -49,19 +49,24 @@ def _edited(report: PhotoReport, settings: EditSettings, expression: str, path: 
         "output": path,
         "expression": expression,
         "strength": settings.strength,
-        "faces": [
-            {
-                "index": outcome.index,
-                "edited": outcome.edited,
-                "reason": outcome.reason or None,
-                "box_xyxy": [round(value, 2) for value in outcome.face.box_xyxy.tolist()],
-                "score": round(float(outcome.face.score), 4),
-            }
-            for outcome in report.faces
-        ],
+        "faces": faces_record(report.faces),
         "seconds": {name: round(taken, 4) for name, taken in report.seconds.items()},
         "notes": list(report.notes),
     }
+
+
+def faces_record(outcomes: Sequence[Any]) -> list[dict[str, Any]]:
+    """What became of each face (`FaceOutcome`) that was found, for JSON."""
+    return [
+        {
+            "index": outcome.index,
+            "edited": outcome.edited,
+            "reason": outcome.reason or None,
+            "box_xyxy": [round(value, 2) for value in outcome.face.box_xyxy.tolist()],
+            "score": round(float(outcome.face.score), 4),
+        }
+        for outcome in outcomes
+    ]
 
 
 def show_plan(jobs: Sequence[tuple[str, str, str, str]], settings: EditSettings, out: Output) -> None:

@@ -25,6 +25,7 @@ def _completion(*words: str) -> Callable[[str], list[str]]:
 
 
 complete_expression = _completion(*EXPRESSIONS, "all")
+complete_one_face = _completion("largest", "center")
 
 FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
 QuietOption = Annotated[

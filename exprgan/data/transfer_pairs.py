@@ -47,6 +47,7 @@ NUM_EXPRESSIONS = len(EXPRESSIONS)
 PHOTO = ("photo", 0)
 State = tuple[str, int]
 """How a person of open-faces looks: ("photo", 0), ("eight", variant) of `TeacherCache` or ("mixed", variant)."""
+WHOLE = (0, 0, HALF, HALF)
 SAME_RECIPE = 0.22
 """Frames of two rendered people count as the same expression up to this root mean square of differing units."""
 
@@ -117,6 +118,7 @@ class TransferPairs:
         rendered: synthetic-faces, or None to go without.
         num_levels: Levels K into which action units are cut.
         mix: Shares of the kinds.
+        seen: Part of the 128-px images that samples hold: top, left, height and width.
     """
 
     def __init__(
@@ -128,10 +130,11 @@ class TransferPairs:
         *,
         num_levels: int = 4,
         mix: TransferMix = TransferMix(),
+        seen: tuple[int, int, int, int] = WHOLE,
     ) -> None:
         self.eight, self.mixed, self.people, self.rendered = eight, mixed, people, rendered
         self.faces: OpenFaces = eight.faces
-        self.num_levels, self.mix = num_levels, mix
+        self.num_levels, self.mix, self.seen = num_levels, mix, seen
         self._in_mixture: dict[int, list[int]] = defaultdict(list)
         for person in people:
             for number in mixtures_of(person):
@@ -146,7 +149,7 @@ class TransferPairs:
         first, second = self.pair(rng)
         if rng.random() < 0.5:
             first, second = second, first
-        sample = augment_pair((first, second), rng)
+        sample = augment_pair((first, second), rng, self.seen)
         sample["levels"] = self._levels(np.stack([first.units, second.units]))
         return sample
 
@@ -206,8 +209,8 @@ class TransferPairs:
             if partial:
                 wanted = ("eight", partial[0])
                 strength = variant_of(person, partial[0])[1]
-        first = self._answer(person, has, wanted, strength=strength)
-        second = self._answer(other, shown, has) if has != PHOTO else self._unknown(other, shown)
+        first = self.answer(person, has, wanted, strength=strength)
+        second = self.answer(other, shown, has) if has != PHOTO else self._unknown(other, shown)
         return first, second
 
     def _own(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
@@ -218,7 +221,7 @@ class TransferPairs:
         first, second = (states[place] for place in rng.integers(len(states), size=2))
         if rng.random() < self.mix.twice:
             second = first
-        return self._answer(person, first, second), self._answer(person, second, first)
+        return self.answer(person, first, second), self.answer(person, second, first)
 
     def _rendered(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
         assert self.rendered is not None
@@ -227,12 +230,12 @@ class TransferPairs:
         for identity in (one, two):
             rows = [row for rows in identity.values() for row in rows]
             frames.append(rows[int(rng.integers(len(rows)))])
-        first = self._frame(frames[0], self._like(frames[1], one))
-        second = self._frame(frames[1], self._like(frames[0], two))
+        first = self.frame(frames[0], self.like(frames[1], one))
+        second = self.frame(frames[1], self.like(frames[0], two))
         return first, second
 
-    def _like(self, row: int, identity: dict[str, list[int]]) -> int | None:
-        """The identity's frame of nearly the same recipe as a frame's."""
+    def like(self, row: int, identity: dict[str, list[int]]) -> int | None:
+        """An identity's frame of synthetic-faces whose recipe is nearly that of a row; None where there is none."""
         assert self.rendered is not None
         name = self.rendered.rows[row]["expression"]
         candidates = identity.get(name, [])
@@ -297,30 +300,35 @@ class TransferPairs:
             self._units_of(person, state),
         )
 
-    def _answer(self, person: int, has: State, wanted: State, *, strength: float = 1.0) -> Answer:
+    def picture(self, person: int, state: State) -> NDArray[np.uint8]:
+        """A person of open-faces in a state, uint8 RGB (256, 256, 3)."""
+        return self._look(person, state).image
+
+    def answer(self, person: int, has: State, wanted: State, *, strength: float = 1.0) -> Answer:
+        """A person of open-faces in one state, and the same person in another one."""
         before = self._look(person, has)
         after = before if has == wanted else self._look(person, wanted)
-        weight = after.valid.astype(np.float32)
         if has == wanted:  # nothing is to be done, and nothing to be put in
-            flow, mouth, place = (
-                np.zeros_like(part) for part in (after.flow_px, after.mouth, after.place_cm)
+            after = after._replace(
+                flow_px=np.zeros_like(after.flow_px),
+                valid=np.ones_like(after.valid),
+                mouth=np.zeros_like(after.mouth),
+                place_cm=np.zeros_like(after.place_cm),
             )
-            weight[:] = 1
-        else:
-            flow, mouth, place = after.flow_px, after.mouth, after.place_cm
-            if has[0] != "photo":
-                half_flow, is_trusted = compose_flows(
-                    before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
-                )
-                flow = half_flow * 2
-                weight *= is_trusted & _still_there(before.valid, half_flow)
+        flow, weight = after.flow_px, after.valid.astype(np.float32)
+        if has not in (PHOTO, wanted):
+            half_flow, is_trusted = compose_flows(
+                before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
+            )
+            flow = half_flow * 2
+            weight *= is_trusted & _still_there(before.valid, half_flow)
         return Answer(
             before.image,
             after.image,
             flow,
             weight,
-            mouth,
-            place,
+            after.mouth,
+            after.place_cm,
             self._mouth_known(after, has, wanted),
             importance_of(before.points_xy, after.points_xy),
             True,
@@ -336,7 +344,7 @@ class TransferPairs:
             known -= fill((2 * HALF, 2 * HALF), after.points_xy, [OUTLINES["mouth"]])
         return known
 
-    def _frame(self, row: int, wanted: int | None) -> Answer:
+    def frame(self, row: int, wanted: int | None) -> Answer:
         """A frame of synthetic-faces and, if any, the frame that is its answer; no displacement is known."""
         assert self.rendered is not None
         mask = self.rendered.mask(row)
@@ -369,18 +377,31 @@ def _still_there(valid: NDArray[np.bool_], half_flow: NDArray[np.float32]) -> ND
     return np.asarray(at > 0.98)
 
 
-def augment_pair(pair: tuple[Answer, Answer], rng: np.random.Generator) -> dict[str, Any]:
+def augment_pair(
+    pair: tuple[Answer, Answer], rng: np.random.Generator, seen: tuple[int, int, int, int] = WHOLE
+) -> dict[str, Any]:
     """Both faces jittered, coloured and spoiled each on its own, mirrored together or not at all.
 
+    Args:
+        pair: The faces.
+        rng: Where chance comes from.
+        seen: Top, left, height and width of the part of the 128-px images that is wanted.
+
     Returns:
-        Arrays whose first axis is the two faces, at 128 px: seen, image and wanted (2, 3, 128, 128) uint8, of which
-        only the first is spoiled; flow_px (2, 2, 128, 128) float32 in pixels of the 256-px crop, flow_weight,
-        place_known (2, 1, 128, 128) float32, place_cm (2, 2, 128, 128) float32; mouth, mouth_known and
-        importance (2, 1, 128, 128) uint8; is_known and strength (2,) float32.
+        Arrays whose first axis is the two faces, the last two (height, width): seen, image and wanted (2, 3, ..) uint8,
+        of which only the first is spoiled; flow_px (2, 2, ..) float32 in pixels of the 256-px crop, flow_weight and
+        place_known (2, 1, ..) float32, place_cm (2, 2, ..) float32; mouth, mouth_known and importance (2, 1, ..) uint8;
+        is_known and strength (2,) float32.
     """
     mirrored = rng.random() < 0.5
     parts = [_augment(answer, rng, mirrored) for answer in pair]
-    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    top, left, height, width = seen
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    sample: dict[str, Any] = {}
+    for name in parts[0]:
+        values = np.stack([part[name] for part in parts])
+        sample[name] = values if values.ndim == 1 else np.ascontiguousarray(values[..., rows, columns])
+    return sample
 
 
 def _augment(answer: Answer, rng: np.random.Generator, mirrored: bool) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from exprgan.models.unified import (
     MAX_FLOW_PX,
     MAX_LIGHT,
     MAX_SHADE,
+    WINDOW,
     Branch,
     EditMaps,
     MouthChart,
@@ -41,19 +42,19 @@ from exprgan.models.unified import (
     shaded_warp,
 )
 
+CROP_PX = 256
+"""Size of the crop in whose pixels displacements are given."""
 RELATED = ("code", "maps")
 DECODERS = ("edit", "pixels")
 EDIT_CHANNELS = 11
 """Displacement 2, shading 3, cover of the mouth's interior 1, place 2 and light 3 of that interior."""
-CROP_PX = 256
-"""Size of the crop in whose pixels displacements are given."""
 
 
 class Features(NamedTuple):
-    """What the encoder makes of images (N, 3, S, S).
+    """What the encoder makes of what it sees, images (N, 3, V, V).
 
-    stem (N, C, S/4, S/4): shared features. free (N, C, S/4, S/4): AU-free feature, in [-1, 1].
-    related: AU-related feature in [-1, 1], a code (N, D) or maps (N, C, S/4, S/4).
+    stem (N, C, V/4, V/4): shared features. free (N, C, V/4, V/4): AU-free feature, in [-1, 1].
+    related: AU-related feature in [-1, 1], a code (N, D) or maps (N, C, V/4, V/4).
     """
 
     stem: Tensor
@@ -62,9 +63,9 @@ class Features(NamedTuple):
 
 
 class HalfEdit(NamedTuple):
-    """An edit at the network's own resolution, float32 (N, C, S, S); see `EditMaps` for the units.
+    """An edit at the network's own resolution, float32 (N, C, V, V); see `EditMaps` for the units.
 
-    flow_px is in pixels of a crop of `CROP_PX`, whatever S is.
+    flow_px is in pixels of a crop of `CROP_PX`, twice as wide as an image of 128.
     """
 
     flow_px: Tensor
@@ -115,7 +116,7 @@ class UnitHead(nn.Module):
 
 
 class CodeBranch(nn.Module):
-    """AU-related branch that ends in a vector; expects maps of 32 x 32 or what divides by 8."""
+    """AU-related branch that ends in a vector; expects maps of `size` x `size`, a multiple of 8."""
 
     def __init__(self, channels: int, size: int, code_channels: int) -> None:
         super().__init__()
@@ -157,6 +158,9 @@ class PixelDecoder(nn.Module):
 class TransferNet(nn.Module):
     """Encoder, unit head and decoder; see the module's head for what is the paper's.
 
+    With an edit decoder only the part of an image is seen, and edited, that `WINDOW` of `exprgan.models.unified` cuts
+    out of it: V = 3/4 S. Otherwise V = S.
+
     Args:
         image_size: Height and width S of the images.
         channels: Width of the stem's and the branches' maps.
@@ -191,13 +195,14 @@ class TransferNet(nn.Module):
         if decoder == "edit" and related != "code":
             raise ValueError("The edit decoder takes a code; give related='code' or decoder='pixels'.")
         self.image_size, self.num_levels = image_size, num_levels
+        top, left, height, width = (length * image_size // CROP_PX for length in WINDOW)
+        self.seen = (top, left, height, width) if decoder == "edit" else (0, 0, image_size, image_size)
+        cells = self.seen[2] // 4
         self.stem = nn.Sequential(conv_norm_prelu(3, 32, 4, 2), conv_norm_prelu(32, channels, 4, 2))
         self.free_branch = self._maps_branch(channels, depth)
         is_code = related == "code"
         self.related_branch: nn.Module = (
-            CodeBranch(channels, image_size // 4, code_channels)
-            if is_code
-            else self._maps_branch(channels, depth)
+            CodeBranch(channels, cells, code_channels) if is_code else self._maps_branch(channels, depth)
         )
         related_channels = code_channels if is_code else channels
         self.unit_head = UnitHead(
@@ -220,8 +225,13 @@ class TransferNet(nn.Module):
     def _maps_branch(channels: int, depth: int) -> nn.Sequential:
         return nn.Sequential(*[conv_norm_prelu(channels, channels) for _ in range(depth)], nn.Tanh())
 
+    def window(self, image: Tensor) -> Tensor:
+        """What the network sees (N, C, V, V) of images (N, C, S, S)."""
+        top, left, height, width = self.seen
+        return image[..., top : top + height, left : left + width]
+
     def encode(self, image: Tensor) -> Features:
-        """Features of images (N, 3, S, S), RGB in [-1, 1]."""
+        """Features of what is seen of images (N, 3, V, V), RGB in [-1, 1]."""
         stem = self.stem(image)
         return Features(stem, self.free_branch(stem), self.related_branch(stem))
 
@@ -238,11 +248,11 @@ class TransferNet(nn.Module):
         Args:
             target: Features of the target's image.
             related: AU-related feature to give it.
-            image: The target's image (N, 3, S, S); only an edit decoder uses its pixels.
+            image: What is seen of the target (N, 3, V, V); only an edit decoder uses its pixels.
             strength: (N,) in [0, 1], how far to go from the target's own feature to the other; None goes all the way.
 
         Returns:
-            (N, 3, S, S) float32, RGB in [-1, 1], of an edit decoder slightly beyond.
+            (N, 3, V, V) float32, RGB in [-1, 1], of an edit decoder slightly beyond.
         """
         if self.chart is None:
             related = self._between(target.related, related, strength)
@@ -253,7 +263,7 @@ class TransferNet(nn.Module):
             )
             picture: Tensor = self.decoder(torch.cat([target.free, code], dim=1))
             return picture.float()
-        return self.apply(image, self.decode_edit(target, related, strength))
+        return self.edited(image, self.decode_edit(target, related, strength))
 
     def decode_edit(self, target: Features, related: Tensor, strength: Tensor | None = None) -> HalfEdit:
         """The edit that gives the target another AU-related code; arguments as for `decode`.
@@ -281,39 +291,49 @@ class TransferNet(nn.Module):
         share = strength.to(other.dtype).view(-1, *[1] * (other.ndim - 1))
         return own + share * (other - own)
 
-    def apply(self, image: Tensor, edit: HalfEdit) -> Tensor:
-        """Images (N, 3, S, S) after an edit, float32."""
+    def edited(self, image: Tensor, edit: HalfEdit) -> Tensor:
+        """Images (N, 3, V, V), or (N, 3, S, S) with an edit as large, after an edit; float32."""
         assert self.chart is not None
-        shaded = shaded_warp(image.float(), edit.flow_px * (image.shape[-1] / CROP_PX), edit.shade)
+        shaded = shaded_warp(image.float(), edit.flow_px * (self.image_size / CROP_PX), edit.shade)
         return shaded + edit.mask * (self.chart(edit.interior) - shaded)
 
-    def edit(self, source: Tensor, target: Tensor, strength: Tensor | None = None) -> EditMaps:
-        """The source's expression as an edit of the target's crop at `CROP_PX`, with its photo's resolution in mind.
+    def _padded(self, edit: HalfEdit) -> HalfEdit:
+        """The edit of a whole image (N, C, S, S): nothing outside the window."""
+        top, left, height, width = self.seen
+        margins = (left, self.image_size - left - width, top, self.image_size - top - height)
+        return HalfEdit(*[F.pad(part, margins) for part in edit])
 
-        Args:
-            source: (N, 3, S, S) float32, RGB in [-1, 1], who shows the expression.
-            target: (N, 3, S, S), who is to show it.
-            strength: (N,) in [0, 1]; None is 1.
+    def maps(self, target: Features, related: Tensor, strength: Tensor | None = None) -> EditMaps:
+        """The edit at the resolution of a crop of twice the size, 256 px for images of 128.
 
-        Returns:
-            Maps (N, C, 256, 256) for crops of twice the size, if S is 128.
+        Args: as for `decode`.
 
         Raises:
             TypeError: The network puts out pixels.
         """
         if self.chart is None:
             raise TypeError("A network that puts out pixels makes no edit; call it instead.")
-        half = self.decode_edit(self.encode(target), self.encode(source).related, strength)
+        half = self._padded(self.decode_edit(target, related, strength))
         flow, shade, mask, interior = (double(part) for part in half)
         return EditMaps(flow, shade, self.chart(interior), mask, interior)
 
     def forward(self, source: Tensor, target: Tensor, strength: Tensor | None = None) -> Tensor:
         """The source's expression on the target's face.
 
-        Args and Returns: as for `edit` and `decode`; RGB in [-1, 1].
+        Args:
+            source: (N, 3, S, S) float32, RGB in [-1, 1], aligned crops of who shows the expression.
+            target: (N, 3, S, S), who is to show it.
+            strength: (N,) in [0, 1]; None is 1.
+
+        Returns:
+            (N, 3, S, S) float32, RGB in [-1, 1].
         """
-        picture = self.decode(self.encode(target), self.encode(source).related, target, strength)
-        return picture.clamp(-1, 1)
+        own = self.encode(self.window(target))
+        related = self.encode(self.window(source)).related
+        if self.chart is None:
+            return self.decode(own, related, target, strength).clamp(-1, 1)
+        edit = self._padded(self.decode_edit(own, related, strength))
+        return self.edited(target, edit).clamp(-1, 1)
 
 
 class FeatureCritic(nn.Module):

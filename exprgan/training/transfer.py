@@ -49,7 +49,7 @@ class TransferLossWeights:
     lambda_image: float = 8.0  # absolute difference
     lambda_gradient: float = 8.0  # absolute difference of neighbours' differences
     lambda_mask: float = 4.0  # cross-entropy of the mouth interior's cover
-    lambda_place: float = 1.0  # error of the place on the mouth's chart in px of the crop
+    lambda_place: float = 0.3  # error of the place on the mouth's chart in px of the crop
     lambda_paint: float = 6.0  # absolute difference of the interior at the true place
     lambda_shade: float = 0.3  # size and roughness of the shading
 
@@ -103,15 +103,20 @@ class TransferTask(Task):
 
     def __init__(self, samples: TransferPairs, config: TransferConfig) -> None:
         self.samples, self.config = samples, config
+        generator: Any = self._generator()
+        samples.seen = generator.seen
         self.level_weights = torch.from_numpy(samples.level_weights())
 
     def build(self) -> TransferNetworks:
         """Fresh networks."""
-        description = self.description()
-        generator = build(description["architecture"], **description["arguments"])
-        size = generator.image_size // 4
+        generator: Any = self._generator()
+        size = generator.seen[2] // 4
         critic = FeatureCritic(channels=self.config.channels, size=size, num_levels=self.config.num_levels)
         return TransferNetworks(generator, critic, SwapCritic())
+
+    def _generator(self) -> nn.Module:
+        description = self.description()
+        return build(description["architecture"], **description["arguments"])
 
     def averaged(self, model: TransferNetworks) -> nn.Module:
         """Encoder, unit head and decoder."""
@@ -156,7 +161,7 @@ class TransferTask(Task):
         if net.chart is not None:
             edit = net.decode_edit(faces.features, faces.partner, faces.strength)
             with torch.autocast(faces.image.device.type, enabled=False):
-                swapped = net.apply(faces.image, edit)
+                swapped = net.edited(faces.image, edit)
         else:
             edit, swapped = None, net.decode(faces.features, faces.partner, faces.image)
         if weights.lambda_paired:
@@ -265,7 +270,7 @@ class TransferTask(Task):
         flow_weight = both(batch["flow_weight"]) * known
         has_flow = flow_weight.amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
         image = to_signed(both(batch["image"]))
-        shaded = net.apply(image, edit._replace(mask=torch.zeros_like(edit.mask)))
+        shaded = net.edited(image, edit._replace(mask=torch.zeros_like(edit.mask)))
         # the interior's place and light learn from what is known of them, the mask and all else from the picture
         result = shaded + edit.mask * (net.chart(edit.interior).detach() - shaded)
         # where a mouth opens without a known place, in renders of heads, only the mask can learn
@@ -342,9 +347,7 @@ def make_task(files: TrainingFiles, config: TransferConfig) -> TransferTask:
         num_levels=config.num_levels,
         mix=config.mix,
     )
-    task = TransferTask(samples, config)
     try:
-        task.build()
+        return TransferTask(samples, config)
     except ValueError as error:
         raise UsageError(f"These settings make no network: {error}") from error
-    return task
