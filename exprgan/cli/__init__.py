@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from exprgan.cli import doctor, edit, faces, options, output, segment, train, weights
+from exprgan.cli import data, doctor, edit, faces, options, output, segment, train, transfer, weights
 from exprgan.errors import ExprganError
 
 app = typer.Typer(
@@ -51,6 +51,15 @@ app.command(
     ),
 )(edit.edit)
 app.command(
+    "transfer",
+    short_help="Give a face the expression of another photo's.",
+    epilog=options.examples(
+        "exprgan transfer laughing.jpg portrait.jpg",
+        "exprgan transfer a.jpg b.jpg --swap --output swapped/",
+        "exprgan transfer a.jpg group.jpg --face 2 --strength 0.7 --output out.jpg",
+    ),
+)(transfer.transfer)
+app.command(
     "faces",
     short_help="List the faces of a photo.",
     epilog=options.examples("exprgan faces photo.jpg", "exprgan faces photo.jpg --format json"),
@@ -76,6 +85,7 @@ app.command(
     short_help="Show versions, devices and weights.",
     epilog=options.examples("exprgan doctor", "exprgan doctor --format json > doctor.json"),
 )(doctor.doctor)
+app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
 

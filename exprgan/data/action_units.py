@@ -43,6 +43,7 @@ MEDIAPIPE_BLIND = ("AU06", "AU09")
 """MediaPipe's landmarker says nearly 0 for these whatever the face shows: unknown there."""
 
 OPENFACE_MAXIMUM = 5.0
+NAME_COLUMNS = ("input", "file", "filename", "name")
 
 
 def unknown(count: int) -> NDArray[np.float32]:
@@ -89,8 +90,9 @@ def from_openface(row: Mapping[str, str]) -> NDArray[np.float32]:
 def read_openface_csv(path: Path) -> dict[str, NDArray[np.float32]]:
     """Action units by picture of a csv that OpenFace's `FaceLandmarkImg` wrote.
 
-    The picture is named by a column `input`, `file`, `filename` or `name`; where there is none, the csv is of
-    the one picture that has its name. A row of the confidence 0, or `success` 0, is left out.
+    The picture is named by a column of `NAME_COLUMNS`; where there is none, the csv is of the one picture that
+    has its name, as OpenFace's are. Of several faces of a picture the surest is taken; one of confidence 0, or
+    `success` 0, is left out.
 
     Raises:
         UsageError: The file is not there, or has no column of intensities such as AU12_r.
@@ -104,9 +106,31 @@ def read_openface_csv(path: Path) -> dict[str, NDArray[np.float32]]:
         raise UsageError(
             f"{path} has no column AU12_r; let OpenFace write intensities (FaceLandmarkImg -aus) and give its csv."
         )
-    units: dict[str, NDArray[np.float32]] = {}
+    surest: dict[str, tuple[float, NDArray[np.float32]]] = {}
     for row in rows:
-        named = next((row[key] for key in ("input", "file", "filename", "name") if row.get(key)), path.stem)
-        if all(float(row.get(key) or 1) > 0 for key in ("success", "confidence")):
-            units[named.strip().replace("\\", "/")] = from_openface(row)
+        named = next((row[key] for key in NAME_COLUMNS if row.get(key)), path.stem)
+        named = named.strip().replace("\\", "/")
+        try:
+            confidence = float(row.get("confidence") or 1) * float(row.get("success") or 1)
+            if confidence > surest.get(named, (0.0,))[0]:
+                surest[named] = confidence, from_openface(row)
+        except ValueError as error:
+            raise UsageError(
+                f"{path} holds a cell that is no number ({error}); give a csv as OpenFace writes it."
+            ) from error
+    return {named: units for named, (_, units) in surest.items()}
+
+
+def read_openface(source: Path) -> dict[str, NDArray[np.float32]]:
+    """Action units by picture of a csv, or of all csv files in a folder.
+
+    Raises:
+        UsageError: There is no csv, or one cannot be used.
+    """
+    paths = sorted(source.glob("**/*.csv")) if source.is_dir() else [source]
+    if not paths:
+        raise UsageError(f"{source} holds no csv; give the folder that OpenFace wrote to, or its csv.")
+    units: dict[str, NDArray[np.float32]] = {}
+    for path in paths:
+        units |= read_openface_csv(path)
     return units

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.data import prepared, remote_shards, shards
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
@@ -46,25 +47,36 @@ class FaceSet(Protocol):
         ...
 
 
+CROPS = "crops"
+"""Where crops wait until `exprgan data prepare` packs them as shards."""
+
 READERS: dict[str, Callable[[Path], FaceSet]] = {
     "faces.csv": OpenFaces,
     "set.csv": SyntheticFaces,
+    shards.INDEX: shards.open_shards,
+    prepared.TABLE: prepared.open_folder,
 }
 """Readers by the file that a folder of their kind holds."""
 
 
 def open_set(source: Path | str) -> FaceSet:
-    """The set in a folder: open-faces or synthetic-faces.
+    """One set: open-faces, synthetic-faces, or what `exprgan data prepare` made; shards may be at an address.
 
     Raises:
-        UsageError: The folder is not there or holds no such set.
+        UsageError: It is not there or is no such set.
     """
+    if remote_shards.is_address(source):
+        return remote_shards.open_remote(str(source))
     folder = Path(source)
     for marker, reader in READERS.items():
         if (folder / marker).is_file():
             return reader(folder)
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; name a data set, or a folder of them, with --data.")
+    if (folder / prepared.NOTES).is_file() or (folder / CROPS / prepared.NOTES).is_file():
+        raise UsageError(
+            f"{folder} is not finished; run the `exprgan data prepare` that began it again: what is done is kept."
+        )
     raise UsageError(
         f"{folder} holds no prepared faces; make some from a data set with "
         f"`exprgan data prepare NAME FOLDER --output {folder}`."
@@ -85,6 +97,8 @@ def open_sets(sources: Sequence[Path | str]) -> list[FaceSet]:
 
 def _places(source: Path | str) -> list[Path | str]:
     """The source itself, or the sets within it where it is a folder of sets."""
+    if remote_shards.is_address(source):
+        return [source]
     folder = Path(source)
     if not folder.is_dir() or _is_set(folder):
         return [source]

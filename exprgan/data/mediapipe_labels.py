@@ -11,9 +11,52 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from exprgan.data.action_units import from_blendshapes
+from exprgan.errors import UsageError
+
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class ActionUnitMeter:
+    """Measures action units of crops by MediaPipe's blendshapes.
+
+    Args:
+        model: face_landmarker.task.
+
+    Raises:
+        UsageError: MediaPipe is not installed or the model is not there.
+    """
+
+    def __init__(self, model: Path) -> None:
+        if not model.is_file():
+            raise UsageError(f"There is no file {model}; give MediaPipe's face_landmarker.task.")
+        try:
+            import mediapipe as mp
+            from mediapipe.tasks.python import BaseOptions, vision
+        except ImportError as error:
+            raise UsageError(
+                "MediaPipe is not installed; run `pip install mediapipe`, or give OpenFace's csv with --action-units."
+            ) from error
+        self._mp = mp
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True
+        )
+        self._landmarker = vision.FaceLandmarker.create_from_options(options)
+
+    def __call__(self, crop: NDArray[np.uint8]) -> tuple[float, ...] | None:
+        """17 intensities of a crop, uint8 RGB (H, W, 3); None where MediaPipe finds no face."""
+        result = self._landmarker.detect(
+            self._mp.Image(self._mp.ImageFormat.SRGB, np.ascontiguousarray(crop))
+        )
+        if not result.face_blendshapes:
+            return None
+        items = result.face_blendshapes[0]
+        scores = np.array([[item.score for item in items]], np.float32)
+        units = from_blendshapes(scores, [item.category_name for item in items])
+        return tuple(float(value) for value in units[0])
 
 
 def label_folder(images: Path, model: Path, output: Path) -> int:
