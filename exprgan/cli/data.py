@@ -73,7 +73,7 @@ def check(
     short_help="Cut aligned faces out of a data set.",
     epilog=options.examples(
         "exprgan data prepare rafd RaFD/ --output sets/rafd --jobs 8",
-        "exprgan data prepare affectnet AffectNet/ --output sets/affectnet --shards 64",
+        "exprgan data prepare affectnet AffectNet/ --output affectnet --shards 64",
         "exprgan data prepare cfd CFD/ --output sets/cfd --action-units openface/",
     ),
 )

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exprgan.data import remote_shards
 from exprgan.data.face_set import FaceSet, open_set, open_sets
 from exprgan.data.prepare import prepare
 from exprgan.errors import UsageError
@@ -212,7 +211,7 @@ def server(
     """The shards on a server of this machine, with an empty cache; no other machine can be reached."""
     shutil.copytree(shards, tmp_path / "www" / "set")
     monkeypatch.setenv("EXPRGAN_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(remote_shards.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("exprgan.data.remote_shards.time.sleep", lambda seconds: None)
 
     def only_here(self: socket.socket, address: tuple[str, int]) -> None:
         assert address[0] == "127.0.0.1"
@@ -295,7 +294,7 @@ def test_a_shard_that_ends_too_early_is_fetched_again(
     shard = tmp_path / "www" / "set" / "shard-00000.tar"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:3000])
-    monkeypatch.setattr(remote_shards.time, "sleep", lambda seconds: shard.write_bytes(whole))
+    monkeypatch.setattr("exprgan.data.remote_shards.time.sleep", lambda seconds: shard.write_bytes(whole))
     data.image(0)
     assert server.asked.count("shard-00000.tar") == 2
 
