@@ -146,6 +146,7 @@ def prepare(
     out = start(format, quiet, verbose)
     from exprgan.data import prepare as preparation
     from exprgan.data.action_units import read_openface
+    from exprgan.data.crop_pool import usual_jobs
     from exprgan.data.crops import CropConfig
     from exprgan.face_choice import MAX_YAW_DEG
 
@@ -161,7 +162,7 @@ def prepare(
         folder,
         output,
         config=config,
-        jobs=jobs or preparation.usual_jobs(),
+        jobs=jobs or usual_jobs(),
         shards=shards,
         units=units,
         progress=lambda total: out.progress(total, "faces"),

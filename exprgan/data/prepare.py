@@ -8,14 +8,10 @@ however many processes took part.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.data import readers
-from exprgan.data.crops import CROP_PX, Crop, CropConfig, Cropper, Unusable
+from exprgan.data.crop_pool import crops_of
+from exprgan.data.crops import CROP_PX, Crop, CropConfig
 from exprgan.data.face_set import CROPS
 from exprgan.data.prepared import NOTES, TABLE, Row, write_table
 from exprgan.data.readers import Problem, Record, relative_name
@@ -36,9 +33,6 @@ from exprgan.image_io import write_atomic
 
 IMAGES, MASKS, JOURNAL, PROBLEMS = "images", "masks", "journal.jsonl", "problems.csv"
 FORMAT = 1
-MOST_USUAL_JOBS = 8
-CHUNK = 8
-"""Pictures that a process takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -111,31 +105,28 @@ def prepare(
         )
     if units is not None:
         records = with_action_units(records, folder, units)
-    if shards:
-        output.mkdir(parents=True, exist_ok=True)
-    work = output / CROPS if shards else output
-    _begin_folder(work, notes)
+    work = _begin_folder(folder, output, notes, shards)
     done = _read_journal(work, records, folder)
     kept = sum(not outcome.problem for outcome in done.values())
     todo = [record for record in records if record.key not in done]
     bar = progress(len(todo)) if progress else nullcontext(lambda: None)
     with bar as step, (work / JOURNAL).open("a", encoding="utf-8") as journal:
-        for record, result in _crops(todo, config, jobs):
+        for record, result in crops_of(todo, config, jobs):
             outcome = _store(work, record, result, relative_name(record.path, folder))
             journal.write(json.dumps(asdict(outcome)) + "\n")
             journal.flush()
             done[record.key] = outcome
             step()
-    rows = [_row_of(name, record, done[record.key]) for record in records if not done[record.key].problem]
     outcomes = [done[record.key] for record in records]
     problems += [Problem(outcome.source, outcome.problem) for outcome in outcomes if outcome.problem]
-    write_atomic(work / PROBLEMS, _problem_table(problems))
-    if not rows:
-        raise UsageError(f"Not one picture gave a face; {work / PROBLEMS} says why for each.")
-    write_atomic(work / TABLE, write_table(rows).encode())
-    left_out = Counter(problem.reason for problem in problems)
+    rows = [
+        _row_of(name, record, outcome)
+        for record, outcome in zip(records, outcomes, strict=True)
+        if not outcome.problem
+    ]
+    left_out = _finish_folder(work, rows, problems)
     if shards:
-        pack(work, rows, output, shards, {**notes, "faces": len(rows), "left_out": dict(left_out)})
+        pack(work, rows, output, shards, {**notes, "faces": len(rows), "left_out": left_out})
         os.replace(work / PROBLEMS, output / PROBLEMS)
         shutil.rmtree(work)
     return Preparation(output, len(rows), kept, left_out)
@@ -169,12 +160,6 @@ def with_action_units(
     return result
 
 
-def usual_jobs() -> int:
-    """Processes at work when none are asked for: one a core, at most `MOST_USUAL_JOBS`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_USUAL_JOBS)
-
-
 def _notes_of(name: str, config: CropConfig) -> dict[str, Any]:
     return {
         "set": name,
@@ -186,13 +171,16 @@ def _notes_of(name: str, config: CropConfig) -> dict[str, Any]:
     }
 
 
-def _begin_folder(work: Path, notes: Mapping[str, Any]) -> None:
-    """Make the folder, or see that it is one of an earlier run with the same settings."""
+def _begin_folder(source: Path, output: Path, notes: Mapping[str, Any], shards: int) -> Path:
+    """The folder for the crops: made, or seen to be one of an earlier run with the same settings."""
+    if output.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{output} lies in the data set itself; choose a place beside it with --output.")
+    work = output / CROPS if shards else output
     path = work / NOTES
     if path.is_file():
         _check_notes(json.loads(path.read_text(encoding="utf-8")), notes, work)
-    elif work.is_dir() and any(work.iterdir()):
-        raise UsageError(f"{work} holds other files; choose a new folder with --output.")
+    elif output.is_dir() and any(output.iterdir()):
+        raise UsageError(f"{output} holds other files; choose a new folder with --output.")
     try:
         for below in (IMAGES, MASKS):
             (work / below).mkdir(parents=True, exist_ok=True)
@@ -201,6 +189,16 @@ def _begin_folder(work: Path, notes: Mapping[str, Any]) -> None:
             f"{work} cannot be made ({error.strerror}); choose another place with --output."
         ) from error
     write_atomic(path, (json.dumps(notes, indent=1) + "\n").encode())
+    return work
+
+
+def _finish_folder(work: Path, rows: Sequence[Row], problems: Sequence[Problem]) -> dict[str, int]:
+    """Write the tables; how many pictures gave no crop, by reason."""
+    write_atomic(work / PROBLEMS, _problem_table(problems))
+    if not rows:
+        raise UsageError(f"Not one picture gave a face; {work / PROBLEMS} says why for each.")
+    write_atomic(work / TABLE, write_table(rows).encode())
+    return dict(Counter(problem.reason for problem in problems))
 
 
 def _check_notes(old: Mapping[str, Any], notes: Mapping[str, Any], place: Path) -> None:
@@ -308,68 +306,3 @@ def _problem_table(problems: Sequence[Problem]) -> bytes:
     writer.writerow(("name", "reason"))
     writer.writerows((problem.name, problem.reason) for problem in problems)
     return text.getvalue().encode()
-
-
-def _crops(records: Sequence[Record], config: CropConfig, jobs: int) -> Iterator[tuple[Record, Crop | str]]:
-    """Crops, or why there are none, in the order in which they get done."""
-    if not records:
-        return
-    finds_faces = not all(record.is_aligned for record in records)
-    # in this process, too: missing weights are told here and not by a dead process
-    cropper = Cropper(config, finds_faces=finds_faces)
-    if jobs == 1 or len(records) == 1:
-        for record in records:
-            yield record, _attempt(cropper, record)
-        return
-    del cropper
-    chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
-    pool = ProcessPoolExecutor(
-        min(jobs, len(chunks)), multiprocessing.get_context("spawn"), _begin_process, (config, finds_faces)
-    )
-    try:
-        waiting: deque[tuple[Sequence[Record], Future[list[Crop | str]]]] = deque()
-        for chunk in chunks:
-            waiting.append((chunk, pool.submit(_work, chunk)))
-            if len(waiting) > 2 * jobs:
-                yield from _results(*waiting.popleft())
-        while waiting:
-            yield from _results(*waiting.popleft())
-    except BrokenProcessPool as error:
-        raise ExprganError(
-            "A process died, maybe for want of memory; run the same command again with fewer --jobs: "
-            "what is done is kept."
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _results(
-    chunk: Sequence[Record], future: Future[list[Crop | str]]
-) -> Iterator[tuple[Record, Crop | str]]:
-    yield from zip(chunk, future.result(), strict=True)
-
-
-_cropper: Cropper | None = None  # of this process, where it is one of a pool
-
-
-def _begin_process(config: CropConfig, finds_faces: bool) -> None:
-    global _cropper
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others to stop
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    _cropper = Cropper(config, finds_faces=finds_faces)
-
-
-def _work(records: Sequence[Record]) -> list[Crop | str]:
-    assert _cropper is not None
-    return [_attempt(_cropper, record) for record in records]
-
-
-def _attempt(cropper: Cropper, record: Record) -> Crop | str:
-    try:
-        return cropper(record)
-    except Unusable as error:
-        return str(error)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from exprgan.data.pictures import decode_grey, decode_rgb
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 
-TABLE = "index.csv"
+TABLE, NOTES = "index.csv", "prepared.json"
 COLUMNS = ("key", "image", "mask", "expression", "subject", "split", *ACTION_UNITS)
 SPLITS = ("train", "val", "test")
 
@@ -56,33 +57,30 @@ def read_table(text: str, where: str) -> list[Row]:
     Raises:
         UsageError: It is no table of ours or is damaged.
     """
-    lines = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
+    lines = csv.reader(io.StringIO(text, newline=""))
+    head = next(lines, [])
+    missing = [name for name in COLUMNS if name not in head]
     if missing:
         raise UsageError(
             f"{where} has no column {missing[0]!r}; prepare the set anew with `exprgan data prepare`."
         )
+    places = [head.index(name) for name in COLUMNS]
     try:
-        return [_row_of(line) for line in lines]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [_row_of([cells[place] for place in places]) for cells in lines]
+    except (ValueError, IndexError, csv.Error) as error:
         raise UsageError(
             f"{where} is damaged in line {lines.line_num}; prepare the set anew with `exprgan data prepare`."
         ) from error
 
 
-def _row_of(line: Mapping[str, str]) -> Row:
-    cells = [line[unit] for unit in ACTION_UNITS]
-    if line["split"] not in SPLITS:
-        raise ValueError(line["split"])
-    return Row(
-        key=line["key"],
-        image=line["image"],
-        mask=line["mask"],
-        expression=EXPRESSIONS.index(line["expression"]) if line["expression"] else -1,
-        subject=line["subject"],
-        split=line["split"],
-        action_units=tuple(float(cell) if cell else np.nan for cell in cells) if any(cells) else None,
-    )
+def _row_of(cells: list[str]) -> Row:
+    """A row of cells in the order of `COLUMNS`."""
+    key, image, mask, expression, subject, split, *units = cells
+    if split not in SPLITS:
+        raise ValueError(split)
+    label = EXPRESSIONS.index(expression) if expression else -1
+    intensities = tuple(float(cell) if cell else np.nan for cell in units) if any(units) else None
+    return Row(key, image, mask, label, subject, split, intensities)
 
 
 def _cell(value: float) -> str:
@@ -122,6 +120,15 @@ class PreparedFaces:
         return decode_grey(self._fetch(self._masks[row])) if self._masks[row] else None
 
 
+def read_notes(folder: Path) -> dict[str, object]:
+    """What prepared.json says of how the set was made; empty where there is none."""
+    try:
+        notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
 def open_folder(folder: Path) -> PreparedFaces:
     """The set that `exprgan data prepare` made in a folder.
 
@@ -148,17 +155,3 @@ class _Folder:
                 f"{self.folder / name} cannot be read ({error.strerror}); prepare the set anew with "
                 "`exprgan data prepare`."
             ) from error
-
-
-NOTES = "prepared.json"
-
-
-def read_notes(folder: Path) -> dict[str, object]:
-    """What prepared.json says of how the set was made; empty where there is none."""
-    import json
-
-    try:
-        notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return notes if isinstance(notes, dict) else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,17 +109,17 @@ def read(name: str, folder: Path) -> Iterator[Record | Problem]:
 
 def _with_own_keys(items: Iterator[Record | Problem], folder: Path) -> Iterator[Record | Problem]:
     """The items, without pictures that are not there and with no key twice."""
-    seen: set[str] = set()
+    seen: Counter[str] = Counter()
     for item in items:
         if isinstance(item, Record):
             if not item.path.is_file():
                 yield Problem(relative_name(item.path, folder), "the file is not there")
                 continue
-            number, key = 1, item.key
+            key = item.key
             while key.lower() in seen:  # a.jpg beside a.png, or on a disk that ignores case
-                number += 1
-                key = f"{item.key}-{number}"
-            seen.add(key.lower())
+                seen[item.key.lower()] += 1
+                key = f"{item.key}-{seen[item.key.lower()]}"
+            seen[key.lower()] = 1
             item = replace(item, key=key)
         yield item
 
