@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from exprgan.models import build
 from exprgan.models.discriminators import PatchDiscriminator
 from exprgan.models.sargan import SARB, SARGAN, SEDN, USGAN
-from exprgan.models.stargan import StarGAN
+from exprgan.models.stargan import StarGAN, with_expression
 
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "stargan": lambda: StarGAN(num_classes=8, width=4, num_blocks=2),
@@ -157,3 +157,35 @@ def test_golden_values(name: str) -> None:
         y = filled(SMALL[name]()).train()(pictures(), torch.tensor([1, 5]))
         got = torch.stack([y[0, 0, 0, 0], y[0, 2, 16, 7], y[1, 1, 31, 31], y.mean(), y.std()])
     torch.testing.assert_close(got, torch.tensor(GOLDEN[name]), rtol=2e-3, atol=2e-4)
+
+
+def test_the_tiled_label_is_lost_in_the_first_norm_and_the_window_is_not() -> None:
+    """Why `label_map` is there: what two labels change after the first layer, in the middle against the border."""
+    torch.manual_seed(0)
+    ratios = {}
+    for label_map in ("tiled", "window"):
+        network = StarGAN(width=16, label_map=label_map).eval()
+        x = pictures(2, 64).clamp(-1, 1)
+        with torch.no_grad():
+            one, other = (
+                network.main[0](with_expression(x, torch.tensor([c, c]), 8, label_map)) for c in (1, 3)
+            )
+        difference = (one - other).abs().mean(dim=(0, 1))
+        border = torch.cat([difference[:3].flatten(), difference[-3:].flatten()]).mean()
+        ratios[label_map] = float(difference[20:-20, 20:-20].mean() / border)
+    assert ratios["tiled"] < 0.2
+    assert ratios["window"] > 0.5
+
+
+def test_the_skip_can_be_left_out() -> None:
+    network = SARGAN(width=4, skip=False).eval()
+    with_skip = SARGAN(width=4).eval()
+    with_skip.load_state_dict(network.state_dict())
+    x, c = pictures(1), torch.tensor([2])
+    torch.testing.assert_close(with_skip(x, c), network(x, c) + x)
+
+
+def test_usgan_is_sargan_without_attention() -> None:
+    one, other = USGAN(width=4), SARGAN(width=4, attention=False)
+    assert one.state_dict().keys() == other.state_dict().keys()
+    assert not any("attention" in name for name in one.state_dict())

@@ -14,6 +14,7 @@ from exprgan.errors import UsageError
 BUILDERS = {
     "expression_judge": "judges:ExpressionJudge",
     "identity_judge": "judges:IdentityJudge",
+    "features": "features:FeatureNet",
     "landmark_net": "landmark_net:LandmarkNet",
     "face_proposer": "face_proposer:FaceProposer",
     "unet": "segmenters:UNet",

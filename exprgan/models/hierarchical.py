@@ -11,6 +11,7 @@ are those of the source and would else forbid a mouth to open. `exprgan.models.u
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,7 @@ class HierarchicalGenerator(nn.Module):
         masks: soft, dilated sums of class probabilities; hard, arg-max of the same; box, the upright boxes around
             the hard masks. Hard masks and boxes let no gradient through: they are there for the ablation.
         dilation_px: How far masks reach beyond their regions, in pixels of the generators' pictures.
+        label_map: See `exprgan.models.stargan.with_expression`.
         attention: Whether each generator has GANimation's attention, y = (1 - A) x + A C.
     """
 
@@ -56,6 +58,7 @@ class HierarchicalGenerator(nn.Module):
         masks: str = "soft",
         dilation_px: int = 6,
         attention: bool = False,
+        label_map: str = "tiled",
     ) -> None:
         super().__init__()
         for name, value, known in (
@@ -67,17 +70,11 @@ class HierarchicalGenerator(nn.Module):
                 raise ValueError(f"{name} is {value!r}; choose from {', '.join(known)}.")
         self.fusion, self.masks, self.dilation_px = fusion, masks, dilation_px
         self.segmenter = SEGMENTERS[segmenter]()
-        self.global_generator = StarGAN(
-            num_classes=num_classes, width=width, num_blocks=num_blocks, attention=attention
-        )
+        shared: dict[str, Any] = {"num_classes": num_classes, "attention": attention, "label_map": label_map}
+        self.global_generator = StarGAN(width=width, num_blocks=num_blocks, **shared)
         self.local_generators = nn.ModuleDict(
             {
-                region: StarGAN(
-                    num_classes=num_classes,
-                    width=local_width,
-                    num_blocks=max(1, num_blocks // 3),
-                    attention=attention,
-                )
+                region: StarGAN(width=local_width, num_blocks=max(1, num_blocks // 3), **shared)
                 for region in (REGIONS if local_width else ())
             }
         )

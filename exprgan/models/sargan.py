@@ -9,6 +9,8 @@ builds but never calls is left out (3,203,394 parameters there, 3,014,145 here),
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -84,11 +86,21 @@ class SARGAN(nn.Module):
         num_classes: Expressions; 7 in the papers, 8 of `EXPRESSIONS`.
         width: Channels at full resolution.
         attention: SARB as the block (SARGAN) or a plain residual block (US-GAN).
+        skip: The ultimate skip; without it y = tanh(...), for the ablation.
+        label_map: See `exprgan.models.stargan.with_expression`.
     """
 
-    def __init__(self, *, num_classes: int = 8, width: int = 64, attention: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int = 8,
+        width: int = 64,
+        attention: bool = True,
+        skip: bool = True,
+        label_map: str = "tiled",
+    ) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.skip, self.label_map = num_classes, skip, label_map
         self.main = nn.Sequential(
             conv_norm_relu(3 + num_classes, width, 7, 1),
             conv_norm_relu(width, 2 * width, 4, 2),
@@ -111,7 +123,9 @@ class SARGAN(nn.Module):
         Returns:
             (N, 3, H, W) float32, RGB in [-2, 2]: the skip is not clamped, clamp on saving.
         """
-        residual: Tensor = self.main(with_expression(image, expression, self.num_classes))
+        residual: Tensor = self.main(with_expression(image, expression, self.num_classes, self.label_map))
+        if not self.skip:
+            return residual
         if strength is not None:
             residual = strength[:, None, None, None] * residual
         return image + residual
@@ -120,5 +134,5 @@ class SARGAN(nn.Module):
 class USGAN(SARGAN):
     """SARGAN without attention; 2,533,440 parameters for 7 classes."""
 
-    def __init__(self, *, num_classes: int = 8, width: int = 64) -> None:
-        super().__init__(num_classes=num_classes, width=width, attention=False)
+    def __init__(self, *, attention: bool = False, **arguments: Any) -> None:
+        super().__init__(attention=attention, **arguments)

@@ -9,13 +9,13 @@ with self-reconstructed images.
 Reconstructed, with ADLD (an AU detection paper of the same first author, whose code is public) as the nearest
 evidence: a shared stem, two branches of four 3x3 convolutions with instance normalisation, PReLU and tanh on maps at a
 quarter of the resolution, a decoder of concatenated features with two up-samplings and tanh, one K-way head for each
-action unit on either feature. That is `related="maps", decoder="pixels"`.
+action unit on either feature. That is `decoder="pixels"`.
 
-Ours, and the default: `related="code"` narrows the AU-related branch to a vector, since maps would carry the shape of
-the source's face along; `decoder="edit"` puts out an edit in place of pixels, displacement, shading and the mouth's
-interior as in `exprgan.models.unified`, so that the target keeps its own pixels and its own resolution. The edit
-decoder must know where the target's lips and lids are now, so it also sees the target's stem features and the target's
-own code. The heads of all units share their trunk, where ADLD has one trunk a unit.
+Ours, and the default: `decoder="edit"` puts out an edit in place of pixels, displacement, shading and the mouth's
+interior as in `exprgan.models.unified`, so that the target keeps its own pixels and its own resolution. Its AU-related
+feature is narrowed to a vector, since maps would carry the shape of the source's face along. It must know where the
+target's lips and lids are now, so it also sees the target's stem features and the target's own code. The heads of all
+units share their trunk, where ADLD has one trunk a unit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ from exprgan.models.unified import (
 
 CROP_PX = 256
 """Size of the crop in whose pixels displacements are given."""
-RELATED = ("code", "maps")
 DECODERS = ("edit", "pixels")
 EDIT_CHANNELS = 11
 """Displacement 2, shading 3, cover of the mouth's interior 1, place 2 and light 3 of that interior."""
@@ -165,14 +164,13 @@ class TransferNet(nn.Module):
         image_size: Height and width S of the images.
         channels: Width of the stem's and the branches' maps.
         depth: Convolutions of a branch of maps.
-        related: 'code' or 'maps', the form of the AU-related feature.
+        decoder: 'edit', with a code for AU-related feature, or 'pixels', with maps.
         code_channels: Length of the code.
-        decoder: 'edit' or 'pixels'.
         decoder_widths: Of the edit decoder at 1/4, 1/8, 1/16 ... of the resolution.
         num_levels: Levels K of each action unit.
 
     Raises:
-        ValueError: A form is unknown, or an edit decoder is to take maps.
+        ValueError: The decoder is unknown, or its window is no multiple of 32 px.
     """
 
     def __init__(
@@ -181,36 +179,36 @@ class TransferNet(nn.Module):
         image_size: int = 128,
         channels: int = 64,
         depth: int = 4,
-        related: str = "code",
-        code_channels: int = 64,
         decoder: str = "edit",
+        code_channels: int = 64,
         decoder_widths: Sequence[int] = (64, 128, 128, 128),
         num_levels: int = 4,
     ) -> None:
         super().__init__()
-        if related not in RELATED or decoder not in DECODERS:
-            raise ValueError(
-                f"related is {related!r} of {', '.join(RELATED)}; decoder is {decoder!r} of {', '.join(DECODERS)}."
-            )
-        if decoder == "edit" and related != "code":
-            raise ValueError("The edit decoder takes a code; give related='code' or decoder='pixels'.")
+        if decoder not in DECODERS:
+            raise ValueError(f"decoder is {decoder!r}; choose from {', '.join(DECODERS)}.")
         self.image_size, self.num_levels = image_size, num_levels
         top, left, height, width = (length * image_size // CROP_PX for length in WINDOW)
         self.seen = (top, left, height, width) if decoder == "edit" else (0, 0, image_size, image_size)
-        cells = self.seen[2] // 4
+        if self.seen[2] % 32:
+            raise ValueError(
+                f"of {image_size} px, {self.seen[2]} are seen, no multiple of 32; take 128 or 256."
+            )
         self.stem = nn.Sequential(conv_norm_prelu(3, 32, 4, 2), conv_norm_prelu(32, channels, 4, 2))
         self.free_branch = self._maps_branch(channels, depth)
-        is_code = related == "code"
+        is_code = decoder == "edit"
         self.related_branch: nn.Module = (
-            CodeBranch(channels, cells, code_channels) if is_code else self._maps_branch(channels, depth)
+            CodeBranch(channels, self.seen[2] // 4, code_channels)
+            if is_code
+            else self._maps_branch(channels, depth)
         )
         related_channels = code_channels if is_code else channels
         self.unit_head = UnitHead(
             related_channels, is_code=is_code, num_units=len(ACTION_UNITS), num_levels=num_levels
         )
-        self.chart = MouthChart() if decoder == "edit" else None
+        self.chart = MouthChart() if is_code else None
         self.decoder: nn.Module
-        if decoder == "edit":
+        if is_code:
             self.condition = nn.Sequential(nn.Linear(2 * code_channels, 128), nn.SiLU())
             self.decoder = Branch(
                 in_channels=2 * channels,
@@ -256,12 +254,7 @@ class TransferNet(nn.Module):
         """
         if self.chart is None:
             related = self._between(target.related, related, strength)
-            code = (
-                related
-                if related.ndim == 4
-                else related[:, :, None, None].expand(-1, -1, *target.free.shape[-2:])
-            )
-            picture: Tensor = self.decoder(torch.cat([target.free, code], dim=1))
+            picture: Tensor = self.decoder(torch.cat([target.free, related], dim=1))
             return picture.float()
         return self.edited(image, self.decode_edit(target, related, strength))
 

@@ -5,8 +5,8 @@ Losses of StarGAN (Choi et al., CVPR 2018), which SARGAN's and US-GAN's public c
     L_D = -E D(x) + E D(G(x, c)) + lambda_gp GP + lambda_cls CE(D_cls(x), c_src)
     L_G = -E D(G(x, c)) + lambda_cls CE(D_cls(G(x, c)), c) + lambda_rec |x - G(G(x, c), c_src)|_1
 
-The hierarchical system (arXiv 2112.04603, a reconstruction) has them for the whole picture and, weighted by w_r, for each
-region M_r * y too, and the segmentation loss L_S of a labelled batch while the segmenter learns with it. Target
+The hierarchical system (arXiv 2112.04603, a reconstruction) has them for the whole picture and, weighted by w_r, for
+each region M_r * y too, and the segmentation loss L_S of a labelled batch while the segmenter learns with it. Target
 expressions are drawn by sample, evenly, where the public code permutes the batch's labels: what a sample is does not
 depend on its batch. Ours, all 0 by default: paired, perceptual and identity losses.
 """
@@ -31,6 +31,7 @@ from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.discriminators import PatchDiscriminator
 from exprgan.models.hierarchical import REGIONS, HierarchicalGenerator
+from exprgan.models.stargan import LABEL_MAPS
 from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 
@@ -63,6 +64,10 @@ class AdversarialConfig:
 
     architecture: str = "stargan"  # stargan, sargan, usgan or hierarchical
     width: int = 64  # channels of the (global) generator at full resolution
+    num_blocks: int = 6  # residual blocks of StarGAN's generator and of the hierarchical system's global one
+    block_attention: bool = True  # SARGAN's spatial attention; without it, it is US-GAN
+    skip: bool = True  # SARGAN's and US-GAN's ultimate skip
+    label_map: str = "tiled"  # tiled or window; see exprgan.models.stargan.with_expression
     critic_width: int = 64  # channels of the discriminator's first layer
     critic_layers: int = 6  # its strided convolutions
     adversarial: str = "wgan-gp"  # wgan-gp, hinge or lsgan
@@ -83,6 +88,8 @@ class AdversarialConfig:
         if self.adversarial not in losses.ADVERSARIAL:
             known = ", ".join(losses.ADVERSARIAL)
             raise UsageError(f"There is no adversarial loss {self.adversarial!r}; choose from {known}.")
+        if self.label_map not in LABEL_MAPS:
+            raise UsageError(f"There is no label_map {self.label_map!r}; choose tiled or window.")
         if self.region.segmenter_training not in SCHEDULES:
             raise UsageError(
                 f"segmenter_training is {self.region.segmenter_training!r}; choose frozen or joint."
@@ -113,7 +120,17 @@ class AdversarialSystem(nn.Module):
 
 def generator_arguments(config: AdversarialConfig) -> dict[str, Any]:
     """Arguments of the generator's builder."""
-    arguments: dict[str, Any] = {"num_classes": len(EXPRESSIONS), "width": config.width}
+    arguments: dict[str, Any] = {
+        "num_classes": len(EXPRESSIONS),
+        "width": config.width,
+        "label_map": config.label_map,
+    }
+    if config.architecture in ("stargan", "hierarchical"):
+        arguments["num_blocks"] = config.num_blocks
+    else:
+        arguments["skip"] = config.skip
+    if config.architecture == "sargan":
+        arguments["attention"] = config.block_attention
     if config.architecture == "hierarchical":
         names = ("segmenter", "local_width", "fusion", "masks", "dilation_px", "attention")
         arguments |= {name: getattr(config.region, name) for name in names}
