@@ -1,22 +1,21 @@
-"""Blendshape scores of edited faces by MediaPipe's Face Landmarker, a judge that no network here is trained on.
+"""Blendshape scores as named columns, and MediaPipe's Face Landmarker as a judge from outside.
 
-The labels of the open-faces set come from the same model, so the judge knows the style of those crops; the
-generator never sees its scores. MediaPipe is not a dependency: run this where it is installed,
-
-    python -m exprgan.evaluation.blendshapes --model face_landmarker.task FOLDER
-
-FOLDER holds pictures named PERSON_input.png and PERSON_EXPRESSION.png; the table gives the mean change of each
-score against the input.
+No network here is trained on MediaPipe's view of an edit; the labels of open-faces come from the same model,
+so it knows the style of those crops. MediaPipe is not a dependency: it is imported where it is installed and a
+model file is given.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections import defaultdict
+import math
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.errors import UsageError
 
 SCORES = {
     "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"),
@@ -33,63 +32,67 @@ SCORES = {
 }
 """Name of a column -> the landmarker's scores that are averaged, or subtracted where marked by '-'."""
 
+JUDGED_SCORES = tuple(name for name in SCORES if name != "smile R-L")
+"""Columns that our own expression judge estimates: those that are scores."""
+
+WANTED = {
+    "happy": ("mouthSmile",),
+    "sad": ("browInnerUp", "mouthFrown"),
+    "surprise": ("browInnerUp", "browOuterUp", "jawOpen"),
+    "fear": ("browInnerUp", "mouthStretch", "eyeWide"),
+    "disgust": ("browDown", "mouthUpperUp"),
+    "anger": ("browDown", "eyeSquint"),
+    "contempt": ("smile R-L",),
+}
+"""Columns that an expression should raise, after EMFACS; neutral raises none."""
+
 
 def column(scores: dict[str, float], parts: tuple[str, ...]) -> float:
-    """One column of the table from the landmarker's scores by name."""
+    """One column from the landmarker's scores by name."""
     if any(part.startswith("-") for part in parts):
         return sum(-scores[part[1:]] if part.startswith("-") else scores[part] for part in parts)
     return float(np.mean([scores[part] for part in parts]))
 
 
-def score_folder(folder: Path, model: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Scores by person, by expression ('input' for the unedited face) and by name."""
-    import mediapipe as mp
-    from mediapipe.tasks.python import BaseOptions, vision
+class Landmarker:
+    """MediaPipe's Face Landmarker; a context manager.
 
-    options = vision.FaceLandmarkerOptions(
-        base_options=BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True
-    )
-    found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    with vision.FaceLandmarker.create_from_options(options) as landmarker:
-        for path in sorted(folder.glob("*_*.png")):
-            person, expression = path.stem.rsplit("_", 1)
-            result = landmarker.detect(mp.Image.create_from_file(str(path)))
-            if result.face_blendshapes:
-                scores = {item.category_name: item.score for item in result.face_blendshapes[0]}
-                found[person][expression] = scores
-    return found
+    Args:
+        model: face_landmarker.task.
 
+    Raises:
+        UsageError: The file is not there, or MediaPipe is not installed.
+    """
 
-def table(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Mean change of each column against the input, by expression, with the number of faces as 'faces'."""
-    changes: dict[str, list[list[float]]] = defaultdict(list)
-    for expressions in found.values():
-        if "input" not in expressions:
-            continue
-        for expression, scores in expressions.items():
-            if expression != "input":
-                before = expressions["input"]
-                changes[expression].append([column(scores, p) - column(before, p) for p in SCORES.values()])
-    return {
-        expression: {"faces": len(rows), **dict(zip(SCORES, np.mean(rows, axis=0).tolist(), strict=True))}
-        for expression, rows in changes.items()
-    }
+    def __init__(self, model: Path) -> None:
+        if not model.is_file():
+            raise UsageError(f"{model} is no file; give MediaPipe's face_landmarker.task with --landmarker.")
+        try:
+            import mediapipe
+            from mediapipe.tasks.python import BaseOptions, vision
+        except ImportError as error:
+            raise UsageError(
+                "--landmarker needs MediaPipe; `pip install mediapipe` into this environment, or leave the option out."
+            ) from error
+        self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True
+        )
+        self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
 
+    def __enter__(self) -> Landmarker:
+        return self
 
-def main() -> None:
-    """Print the table and write it beside the pictures as blendshapes.json."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path, required=True, help="face_landmarker.task")
-    arguments = parser.parse_args()
-    rows = table(score_folder(arguments.folder, arguments.model))
-    (arguments.folder / "blendshapes.json").write_text(json.dumps(rows, indent=1) + "\n")
-    print("| expression | faces | " + " | ".join(SCORES) + " |")
-    print("|" + "---|" * (len(SCORES) + 2))
-    for expression, row in rows.items():
-        cells = " | ".join(f"{row[name]:+.2f}" for name in SCORES)
-        print(f"| {expression} | {row['faces']:.0f} | {cells} |")
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._landmarker.close()
 
-
-if __name__ == "__main__":
-    main()
+    def columns(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Columns of `SCORES` for a crop, uint8 RGB (H, W, 3); all NaN where it finds no face."""
+        picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
+        found = self._landmarker.detect(picture).face_blendshapes
+        if not found:
+            return np.full(len(SCORES), math.nan)
+        scores = {item.category_name: item.score for item in found[0]}
+        return np.array([column(scores, parts) for parts in SCORES.values()])

@@ -152,6 +152,10 @@ _GAN_LOOP = LoopConfig(
 )
 _GAN_LOOP_OF_8 = dataclasses.replace(_GAN_LOOP, batch_size=8, duration_kimg=1600.0)
 
+_JUDGE_LOOP = LoopConfig(
+    duration_kimg=48.0, batch_size=32, learning_rate=1.5e-3, weight_decay=2e-2, clip_norm=5.0
+)
+
 RECIPES = {
     "unified": Recipe(
         LoopConfig(
@@ -219,6 +223,31 @@ RECIPES = {
         "face_proposer",
         "ProposerTrainingConfig",
         sentence="the first step of the built-in detector",
+    ),
+    "features": Recipe(
+        LoopConfig(duration_kimg=16.0, batch_size=32, learning_rate=2e-3, clip_norm=5.0, seed=1),
+        "features",
+        "FeatureConfig",
+        sentence="what perceptual and identity losses compare",
+    ),
+    "judge": Recipe(
+        _JUDGE_LOOP,
+        "judges",
+        "JudgeConfig",
+        sentence="an evaluation's expression judge, of photographs alone",
+    ),
+    "judge_rendered": Recipe(
+        dataclasses.replace(_JUDGE_LOOP, duration_kimg=56.0),
+        "judges",
+        "JudgeConfig",
+        {"rendered": True},
+        "an evaluation's expression judge, of photographs and renders",
+    ),
+    "judge_identity": Recipe(
+        dataclasses.replace(_JUDGE_LOOP, duration_kimg=36.0, batch_size=64),
+        "judges",
+        "IdentityConfig",
+        sentence="an evaluation's identity judge",
     ),
 }
 """What `exprgan train` knows, with the settings that the bundled weights were made with."""

@@ -1,0 +1,151 @@
+"""Who is measured: trained systems, doing nothing, and the geometry teacher."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from exprgan.data.open_faces import OpenFaces
+from exprgan.data.teacher_cache import TeacherCache
+from exprgan.evaluation.cases import Case, as_signed
+from exprgan.system_files import SystemFiles
+from exprgan.systems import System, load_system
+
+NO_EDIT = "no edit"
+TEACHER = "geometry teacher"
+TIMED_RUNS = 7
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an edit takes: median milliseconds a face on one thread, and the parameters of all networks."""
+
+    ms_per_face: float
+    parameters: int
+
+
+class Contestant(Protocol):
+    """Something that edits faces.
+
+    Attributes:
+        name: Title of its row, unique in a report.
+        facts: What the report says of it: source, architecture, sha256 ...
+    """
+
+    name: str
+    facts: dict[str, Any]
+
+    def edit(self, case: Case, expressions: Sequence[int]) -> Tensor | None:
+        """A face in several expressions at full strength, (E, 3, 256, 256) in [-1, 1]; None if it cannot."""
+        ...
+
+    def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
+        """An aligned crop (1, 3, 256, 256) in [-1, 1] edited; None if it can only do cases."""
+        ...
+
+    def cost(self, image: Tensor) -> Cost | None:
+        """Time and size, measured on a crop."""
+        ...
+
+
+class NoEdit:
+    """y = x: what every figure is worth when nothing is done."""
+
+    name = NO_EDIT
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {"kind": "baseline", "what": "the photo itself, y = x"}
+
+    def edit(self, case: Case, expressions: Sequence[int]) -> Tensor | None:
+        return case.image.expand(len(expressions), -1, -1, -1)
+
+    def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
+        return image
+
+    def cost(self, image: Tensor) -> Cost | None:
+        return None
+
+
+class Teacher:
+    """The geometry teacher's renders: what its students are trained to do, and no more than that.
+
+    Args:
+        data: The open-faces set.
+        teacher_dir: Folder with geometry_basis.npz.
+        cache_dir: Its renders; missing ones are made.
+    """
+
+    name = TEACHER
+
+    def __init__(self, data: OpenFaces, teacher_dir: Path, cache_dir: Path) -> None:
+        self.set_name = data.name
+        self.cache = TeacherCache(data, teacher_dir, cache_dir)
+        self.facts: dict[str, Any] = {"kind": "baseline", "what": "renders by geometry, no network"}
+
+    def usable(self) -> list[int]:
+        """Rows of its set that it can do."""
+        return self.cache.usable()
+
+    def edit(self, case: Case, expressions: Sequence[int]) -> Tensor | None:
+        if case.set_name != self.set_name:
+            return None
+        # a cache's variants 0 to 7 are the eight expressions at full strength
+        return torch.cat([as_signed(self.cache.get(case.row, number).image) for number in expressions])
+
+    def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
+        return None
+
+    def cost(self, image: Tensor) -> Cost | None:
+        return None
+
+
+class Trained:
+    """A trained system.
+
+    Args:
+        files: Where it is.
+        name: Title of its row; the name of its files by default.
+    """
+
+    def __init__(self, files: SystemFiles, source: str, name: str = "") -> None:
+        self.system: System = load_system(source, weights=None if files.run else files.weights)
+        self.name = name or files.name
+        self.facts: dict[str, Any] = {
+            "kind": "system",
+            "source": source,
+            "architecture": files.architecture,
+            "sha256": files.sha256,
+        }
+
+    def edit(self, case: Case, expressions: Sequence[int]) -> Tensor | None:
+        count = len(expressions)
+        return self.system(
+            case.image.expand(count, -1, -1, -1).contiguous(),
+            torch.tensor(list(expressions)),
+            torch.ones(count),
+        )
+
+    def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
+        return self.system(image, torch.tensor([expression]), torch.tensor([strength]))
+
+    def cost(self, image: Tensor) -> Cost | None:
+        def once() -> float:
+            begun = time.perf_counter()
+            self.system(image, torch.tensor([1]), torch.ones(1))
+            return (time.perf_counter() - begun) * 1000
+
+        once()
+        times = [once() for _ in range(TIMED_RUNS)]
+        return Cost(statistics.median(times), self.parameters())
+
+    def parameters(self) -> int:
+        """Parameters of all networks that an edit runs."""
+        modules = [part for part in vars(self.system).values() if isinstance(part, torch.nn.Module)]
+        return sum(weight.numel() for module in modules for weight in module.parameters())
