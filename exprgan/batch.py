@@ -25,6 +25,7 @@ from exprgan.batch_manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.batch_plan import Job
 from exprgan.errors import UsageError
 from exprgan.image_decode import reason
+from exprgan.system_files import find_system
 from exprgan.weights import find_weights_dir, read_manifest
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class EditSettings:
     detector: str = "builtin"
     provenance: bool = True
     strip_metadata: bool = False
+    model: str = "unified"
 
 
 @dataclass
@@ -83,14 +85,16 @@ class PhotoReport:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def weights_hash(weights: Path | str | None = None) -> str:
-    """One sha256 over the recorded sha256 of all networks in the folder of weights.
+def weights_hash(weights: Path | str | None = None, model: Path | str = "unified") -> str:
+    """One sha256 over those of the system that edits and of all networks in the folder of weights.
 
     Raises:
-        WeightsError: There is no such folder or its manifest is damaged.
+        UsageError: There is no such system.
+        WeightsError: There is no such folder, its manifest is damaged or the system has no weights.
     """
-    records = read_manifest(find_weights_dir(weights))
-    return sha256_of("\n".join(f"{name} {records[name].sha256}" for name in sorted(records)).encode())
+    files, records = find_system(model, weights), read_manifest(find_weights_dir(weights))
+    lines = [f"{name} {records[name].sha256}" for name in sorted(records)]
+    return sha256_of("\n".join([*lines, f"{files.name} {files.sha256}"]).encode())
 
 
 def default_workers() -> int:

@@ -16,6 +16,8 @@ from exprgan.faces.align import transform_points
 from exprgan.mouth_interior import CROP_PX_PER_CM
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from exprgan.models.unified import EditMaps
 
 CROP_SIZE = 256
@@ -24,7 +26,8 @@ TAPER_PX = 14
 FLOW_FADE_PX = (0.12, 0.45)
 SHADE_FADE = (0.012, 0.05)
 MASK_FADE = (0.01, 0.08)
-"""An edit below the first value changes nothing, above the second it acts in full; crop px, log, share."""
+RESIDUAL_FADE = (0.01, 0.04)
+"""An edit below the first value changes nothing, above the second it acts in full; crop px, log, share, RGB of 1."""
 REACH_PX = 48
 """Displacements are shorter than this many crop px."""
 STRIP_ROWS = 128
@@ -34,7 +37,7 @@ STRIP_ROWS = 128
 class Edit:
     """What is to be done to one face, in the frame of its aligned 256-px crop; all float32.
 
-    y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint, where an interior takes the paint's place.
+    y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint + residual, where an interior takes the paint's place.
 
     Attributes:
         flow_px: (256, 256, 2) backward displacement (x, y) in crop px: output (x, y) shows (x, y) + flow.
@@ -45,6 +48,7 @@ class Edit:
             around the border.
         interior: (256, 256, 5) or None; place (x, y) on the chart of `exprgan.mouth_interior` in cm and natural
             log of the light on its RGB, from which the paint is drawn at the photo's resolution.
+        residual: (256, 256, 3) or None; added to the RGB values in [0, 1].
         is_grey: the interior is shown without colour.
     """
 
@@ -54,31 +58,45 @@ class Edit:
     mask: NDArray[np.float32]
     weight: NDArray[np.float32]
     interior: NDArray[np.float32] | None = None
+    residual: NDArray[np.float32] | None = None
     is_grey: bool = False
 
     @classmethod
-    def from_maps(cls, maps: EditMaps, index: int = 0) -> Edit:
-        """The edit of one crop of a batch, faded out towards the border of the generator's window."""
-        flow, shade, paint, mask, *interior = (
-            np.ascontiguousarray(part[index].detach().float().cpu().numpy().transpose(1, 2, 0))
-            for part in maps
-            if part is not None
-        )
-        taper = _taper()
-        flow, shade, mask = flow * taper[..., None], shade * taper[..., None], mask[..., 0] * taper
-        weight = _weight(flow, shade, mask) * (taper > 0).astype(np.float32)
-        paint = (paint + 1) * np.float32(0.5)
-        return cls(flow, shade, paint, mask, weight, interior[0] if interior else None)
+    def from_maps(cls, maps: EditMaps, index: int = 0, face: NDArray[np.float32] | None = None) -> Edit:
+        """The edit of one crop of a batch, faded out towards the border of the generator's window.
+
+        Args:
+            maps: The generator's edits.
+            index: Which of them.
+            face: (256, 256) in [0, 1], share of a residual that is carried over: generators of pictures change
+                hair and background too. None carries over all of it.
+        """
+        parts = maps._asdict()
+        arrays = {name: _array(part, index) for name, part in parts.items() if part is not None}
+        taper = _taper()[..., None]
+        flow, shade, mask = (arrays[name] * taper for name in ("flow_px", "shade", "mask"))
+        residual = arrays.get("residual")
+        if residual is not None:
+            residual = residual * (0.5 * taper if face is None else 0.5 * taper * face[..., None])
+        weight = _weight(flow, shade, mask[..., 0], residual) * (taper[..., 0] > 0).astype(np.float32)
+        paint = (arrays["paint"] + 1) * np.float32(0.5)
+        return cls(flow, shade, paint, mask[..., 0], weight, arrays.get("interior"), residual)
 
     def without_colour(self) -> Edit:
-        """The edit with the same shading and paint on all channels."""
+        """The edit with the same shading, paint and residual on all channels."""
 
         def grey(values: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.ascontiguousarray(
                 np.broadcast_to(values.mean(axis=2, keepdims=True), values.shape), np.float32
             )
 
-        return replace(self, shade=grey(self.shade), paint=grey(self.paint), is_grey=True)
+        residual = None if self.residual is None else grey(self.residual)
+        return replace(self, shade=grey(self.shade), paint=grey(self.paint), residual=residual, is_grey=True)
+
+
+def _array(part: Tensor, index: int) -> NDArray[np.float32]:
+    """One map of a batch as float32 (256, 256, C)."""
+    return np.ascontiguousarray(part[index].detach().float().cpu().numpy().transpose(1, 2, 0))
 
 
 def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
@@ -103,12 +121,17 @@ def _taper() -> NDArray[np.float32]:
 
 
 def _weight(
-    flow_px: NDArray[np.float32], shade: NDArray[np.float32], mask: NDArray[np.float32]
+    flow_px: NDArray[np.float32],
+    shade: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    residual: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """How much of the edit is to be carried over: nothing where it is too small to be seen."""
     weight = _smoothstep(np.linalg.norm(flow_px, axis=2), FLOW_FADE_PX)
     weight = np.maximum(weight, _smoothstep(np.abs(shade).max(axis=2), SHADE_FADE))
     weight = np.maximum(weight, _smoothstep(mask, MASK_FADE))
+    if residual is not None:
+        weight = np.maximum(weight, _smoothstep(np.abs(residual).max(axis=2), RESIDUAL_FADE))
     wide = cv2.dilate(weight, np.ones((3, 3)))
     # fades within 4 px of the crop, but never reaches pixels that the window does not
     return (cv2.GaussianBlur(wide, (0, 0), 1.2) * _smoothstep(_taper(), (0, 0.2))).astype(np.float32)
@@ -218,6 +241,8 @@ def _edit_strip(
     mask = _spread(edit.mask, strip)[..., None]
     if mask.any():
         edited += mask * (_paint(edit, strip) * np.float32(top_value) - edited)
+    if edit.residual is not None:
+        edited += _spread(edit.residual, strip, cv2.INTER_CUBIC) * np.float32(top_value)
     return np.clip(edited, 0, top_value, out=edited)
 
 

@@ -32,9 +32,11 @@ from exprgan.faces.detect import FaceDetector, load_detector
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker
 from exprgan.models.segmenters import region_masks
-from exprgan.parsing import CROP_PX, crop_bounds, load_segmenter, shift_matrix, to_tensor
+from exprgan.parsing import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
 from exprgan.photo import Photo
-from exprgan.weights import find_weights_dir, load_config, load_model, read_manifest
+from exprgan.system_files import find_system
+from exprgan.systems import load_generator, system_segmenter
+from exprgan.weights import find_weights_dir, load_model
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
@@ -108,6 +110,7 @@ class _PreparedFace:
     matrix: NDArray[np.float64]  # (2, 3) photo to crop
     crop: Tensor  # float32 (1, 3, 256, 256) sRGB in [-1, 1]
     regions: Tensor  # float32 (1, 3, 256, 256) in [0, 1]
+    face: NDArray[np.float32]  # (256, 256) in [0, 1], soft mask of the face
     is_grey: bool  # the crop has no colour, so the edit must bring none
 
 
@@ -155,6 +158,7 @@ class Editor:
         device: str = "auto",
         detector: str = "builtin",
         *,
+        model: Path | str = "unified",
         detector_weights: Path | str | None = None,
     ) -> Editor:
         """An editor with weights from disk.
@@ -163,24 +167,26 @@ class Editor:
             weights: Folder of weights; None takes `EXPRGAN_WEIGHTS` or the bundled ones.
             device: auto, cpu, cuda, cuda:1 ... or mps.
             detector: builtin or retinaface.
+            model: The system whose generator edits: unified, sargan, stargan, usgan or hierarchical, or the folder of
+                a training run of one.
             detector_weights: Folder of the retinaface detector's file.
 
         Raises:
+            UsageError: There is no such system.
             WeightsError: Weights are missing or not the recorded ones.
             DeviceError: The device is not there or has too little memory.
         """
         folder, device = find_weights_dir(weights), resolve_device(device)
+        files = find_system(model, folder)
         with memory_errors(device):
             return cls(
                 detector=open_detector(
                     detector, device=device, folder=folder, detector_weights=detector_weights
                 ),
-                segmenter=load_segmenter(
-                    folder, name=load_config("unified", folder).get("segmenter"), device=device
-                ),
-                generator=load_model("unified", folder, device),
+                segmenter=system_segmenter(files, device),
+                generator=load_generator(files, device),
                 device=device,
-                weights=f"unified {read_manifest(folder)['unified'].sha256[:16]}",
+                weights=f"{files.name} {files.sha256[:16]}",
             )
 
     def edit(
@@ -253,9 +259,10 @@ class Editor:
         matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
         crop = colour.to_srgb(warp_crop(pixels, matrix, CROP_PX), profile)
         tensor = to_tensor(crop, self.device)
-        regions = region_masks(self.segmenter(tensor))
+        logits = self.segmenter(tensor)
+        face = face_share(logits).cpu().numpy()
         is_grey = int(np.ptp(crop, axis=2).max()) <= _GREY_SPREAD
-        return _PreparedFace(outcome.index, matrix, tensor, regions, is_grey)
+        return _PreparedFace(outcome.index, matrix, tensor, region_masks(logits), face, is_grey)
 
     @torch.inference_mode()
     def _propose(self, prepared: _PreparedFace, expression: str, strength: float) -> Edit:
@@ -268,7 +275,7 @@ class Editor:
                 f"The generator's edit to {expression} has values that are no number; "
                 "check the weights with `exprgan weights verify`."
             )
-        edit = Edit.from_maps(maps, 0)
+        edit = Edit.from_maps(maps, 0, prepared.face)
         return edit.without_colour() if prepared.is_grey else edit
 
 

@@ -9,17 +9,22 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exprgan.errors import WeightsError
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
+from exprgan.models.segmenters import CLASS_NAMES
 from exprgan.weights import find_weights_dir, load_model, read_manifest
 
 CROP_PX = 256
 """Side of the aligned crop that all networks of the editor work on."""
 SEGMENTERS = ("unet", "bisenet")
+FACE_CLASSES = ("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
+FACE_REACH_PX = 12
+_CELL_PX = 4  # the face's soft mask is made of cells of this size
 _FINE = 4  # label maps are drawn at this multiple of the crop's resolution, for smooth outlines
 
 
@@ -53,6 +58,23 @@ def to_tensor(crop: NDArray[np.uint8], device: str) -> Tensor:
     return tensor.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
+def face_share(logits: Tensor) -> Tensor:
+    """Soft mask of the face, chin to brows and a little beyond, of a segmenter's logits of one crop.
+
+    Args:
+        logits: float (1, 19, H, W).
+
+    Returns:
+        float32 (H, W) in [0, 1]; it reaches `FACE_REACH_PX` beyond the face, where a jaw that drops needs the room.
+    """
+    cells = F.avg_pool2d(logits.float(), _CELL_PX).softmax(dim=1)
+    face = cells[:, [CLASS_NAMES.index(name) for name in FACE_CLASSES]].sum(dim=1, keepdim=True)
+    reach = FACE_REACH_PX // _CELL_PX
+    wide = F.max_pool2d(face, 2 * reach + 1, 1, reach)
+    soft = F.avg_pool2d(F.pad(wide, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    return F.interpolate(soft, logits.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+
+
 @torch.inference_mode()
 def label_map(
     image: NDArray[np.uint8], faces: Sequence[Face], segmenter: nn.Module, *, device: str = "cpu"
@@ -72,7 +94,7 @@ def label_map(
     for face in faces:
         matrix = crop_matrix(face.points5_xy, CROP_PX)
         logits = segmenter(to_tensor(warp_crop(image, matrix, CROP_PX), device))
-        fine = torch.nn.functional.interpolate(logits.float(), scale_factor=_FINE, mode="bilinear")
+        fine = F.interpolate(logits.float(), scale_factor=_FINE, mode="bilinear")
         crop_labels = fine.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
         _paste_labels(labels, crop_labels, matrix)
     return labels

@@ -101,6 +101,48 @@ def test_large_and_small_faces_are_edited_in_their_place(scale: float) -> None:
     assert (result[: int(top / scale) + 8] == 100).all()
 
 
+def residual_edit(value: float, face: np.ndarray | None = None) -> Edit:
+    """An edit that adds the same red all over the crop, in the range [-1, 1] of the networks."""
+    nothing = torch.zeros(1, 3, CROP_SIZE, CROP_SIZE)
+    red = nothing.clone()
+    red[:, 0] = value
+    maps = EditMaps(nothing[:, :2], nothing, nothing, nothing[:, :1], residual=red)
+    return Edit.from_maps(maps, face=face)
+
+
+def test_residual_is_added_inside_the_window_and_nothing_else_changes(photo: np.ndarray) -> None:
+    edit = residual_edit(0.2)
+    photo = photo // 2
+    result = apply_edit(photo, edit, MATRIX)
+    weight = weight_in_photo(edit, MATRIX, photo.shape[:2])
+    np.testing.assert_array_equal(result[weight == 0], photo[weight == 0])
+    added = result[250:270, 280:300].astype(float) - photo[250:270, 280:300]
+    np.testing.assert_allclose(added[..., 0], 0.1 * np.iinfo(photo.dtype).max, atol=1)
+    assert (added[..., 1:] == 0).all()
+
+
+def test_residual_stays_on_the_face_and_fades_towards_its_border(photo: np.ndarray) -> None:
+    x = np.arange(CROP_SIZE, dtype=np.float32)
+    face = np.broadcast_to(np.clip((160 - x) / 20, 0, 1), (CROP_SIZE, CROP_SIZE))
+    edit = residual_edit(0.2, face)
+    assert edit.weight[160, 120] == pytest.approx(1)
+    assert edit.weight[:, 168:].max() == 0  # the fade reaches a few px further than the face
+    result = apply_edit(photo // 2, edit, np.eye(2, 3))
+    added = result[160, :CROP_SIZE, 0].astype(float) - photo[160, :CROP_SIZE, 0] // 2
+    assert np.abs(np.diff(added[60:])).max() < 0.012 * np.iinfo(photo.dtype).max
+
+
+def test_residual_of_a_grey_edit_has_no_colour() -> None:
+    photo = np.full((256, 256, 3), 120, np.uint8)
+    result = apply_edit(photo, residual_edit(0.3).without_colour(), np.eye(2, 3))
+    assert np.ptp(result, axis=2).max() == 0
+    assert result[160, 128, 0] == 120 + round(0.3 / 2 / 3 * 255)
+
+
+def test_residual_too_small_to_be_seen_changes_nothing(photo: np.ndarray) -> None:
+    np.testing.assert_array_equal(apply_edit(photo, residual_edit(0.015), MATRIX), photo)
+
+
 def interior_edit(px: float) -> Edit:
     """An edit that shows the chart at 9.25 px a cm, its upper teeth's edge at row `px`, where the mask is."""
     y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")

@@ -74,6 +74,7 @@ def edit(
     no_provenance: options.NoProvenanceOption = False,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
+    model: options.ModelOption = "unified",
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
     format: options.FormatOption = Format.human,
@@ -102,8 +103,10 @@ def edit(
         plan = plan_jobs(sources, plan_options)
 
     from exprgan.batch import EditSettings
+    from exprgan.system_files import find_system
 
-    settings = EditSettings(strength, face, detector, not no_provenance, strip_metadata)
+    find_system(model, weights)  # refuses a wrong name before anything else is done
+    settings = EditSettings(strength, face, detector, not no_provenance, strip_metadata, model)
     if dry_run:
         _show_dry_run(plan, _work(None, plan, plan_options, settings, weights), out)
         return
@@ -112,7 +115,7 @@ def edit(
         from exprgan.editor import Editor
 
         started = time.perf_counter()
-        editor = Editor.from_pretrained(weights, device, detector, detector_weights=weights_dir)
+        editor = Editor.from_pretrained(weights, device, detector, model=model, detector_weights=weights_dir)
         out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
         return editor
 
@@ -138,7 +141,7 @@ def _work(
         editor,
         settings,
         manifest=manifest,
-        weights=weights_hash(weights) if manifest else "",
+        weights=weights_hash(weights, settings.model) if manifest else "",
         overwrite=chosen.overwrite,
         skip_existing=chosen.skip_existing,
     )

@@ -50,6 +50,15 @@ WeightsOption = Annotated[
         show_default=False,
     ),
 ]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="unified, or another system: sargan, stargan, usgan, hierarchical, the folder of a training run.",
+        autocompletion=_completion("unified", "sargan", "stargan", "usgan", "hierarchical"),
+    ),
+]
 DetectorOption = Annotated[
     str,
     typer.Option(
