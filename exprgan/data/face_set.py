@@ -73,13 +73,13 @@ def open_set(source: Path | str) -> FaceSet:
             return reader(folder)
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; name a data set, or a folder of them, with --data.")
-    if (folder / prepared.NOTES).is_file() or (folder / CROPS / prepared.NOTES).is_file():
+    if _is_begun(folder):
         raise UsageError(
             f"{folder} is not finished; run the `exprgan data prepare` that began it again: what is done is kept."
         )
     raise UsageError(
         f"{folder} holds no prepared faces; make some from a data set with "
-        f"`exprgan data prepare NAME FOLDER --output {folder}`."
+        "`exprgan data prepare NAME FOLDER --output PREPARED`."
     )
 
 
@@ -102,8 +102,13 @@ def _places(source: Path | str) -> list[Path | str]:
     folder = Path(source)
     if not folder.is_dir() or _is_set(folder):
         return [source]
-    return sorted(below for below in folder.iterdir() if _is_set(below)) or [source]
+    return sorted(below for below in folder.iterdir() if _is_set(below) or _is_begun(below)) or [source]
 
 
 def _is_set(folder: Path) -> bool:
     return any((folder / marker).is_file() for marker in READERS)
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether `exprgan data prepare` has been at work here; a set that is not finished is told, not passed over."""
+    return (folder / prepared.NOTES).is_file() or (folder / CROPS / prepared.NOTES).is_file()

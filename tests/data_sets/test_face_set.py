@@ -86,6 +86,10 @@ def test_sources_without_a_set_are_named(sets_dir: Path) -> None:
         open_sets([sets_dir / "nowhere"])
     with pytest.raises(UsageError, match="photos-of-nothing holds no prepared faces"):
         open_sets([sets_dir / "photos-of-nothing"])
+    (sets_dir / "half" / "crops").mkdir(parents=True)
+    (sets_dir / "half" / "crops" / "prepared.json").touch()
+    with pytest.raises(UsageError, match="half is not finished"):
+        open_sets([sets_dir])
     with pytest.raises(UsageError, match="no address of http"):
         open_set("s3://bucket/set")
 
