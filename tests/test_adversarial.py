@@ -23,7 +23,7 @@ from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build, hierarchical
 from exprgan.models.hierarchical import HierarchicalGenerator
 from exprgan.training import start
-from exprgan.training.adversarial import AdversarialConfig, AdversarialTask, RegionConfig
+from exprgan.training.adversarial import AdversarialConfig, AdversarialTask, RegionConfig, change_weight
 from exprgan.training.loop import Trainer
 from exprgan.training.task import TrainingFiles
 from tests.made_faces import LOOP, TASK, DrawnFaces, small_task
@@ -375,3 +375,43 @@ def test_every_system_trains_on_the_open_sets_from_one_command(
     record = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])
     assert "loss_G" in record
     assert ("S" in record and "area_mouth" in record) == (name == "hierarchical")
+
+
+def test_losses_of_the_edited_picture_reach_the_segmenter_in_our_form_too() -> None:
+    config = replace(
+        TASK, architecture="unified_end_to_end", mix=LabelledMix(image_size=256), critic_layers=5
+    )
+    task = small_task(config)
+    system: Any = task.build()
+    with torch.no_grad():
+        for branch in [
+            system.generator.generator.global_branch,
+            *system.generator.generator.local_branches.values(),
+        ]:
+            branch.head.weight.normal_(std=0.05)  # fresh heads are nearly silent
+    batch = batch_of(task, 1)
+    loss, terms = task.generators_loss(system, batch)
+    first = next(system.generator.segmenter.parameters())
+    (gradient,) = torch.autograd.grad(loss, first)
+    assert float(gradient.norm()) > 0
+    assert {"G_adv_mouth", "area_mouth"} <= terms.keys()
+    critic_loss, _ = task.critics_loss(system, batch)
+    assert bool(torch.isfinite(critic_loss))
+
+
+def test_without_their_weights_there_are_no_discriminators(tmp_path: Path) -> None:
+    config = replace(
+        TASK, lambda_adv=0, lambda_cls=0, lambda_rec=0, lambda_paired=1, mix=replace(TASK.mix, answers=True)
+    )
+    task = small_task(config)
+    trainer = Trainer(task, LOOP, tmp_path)
+    assert [turn.name for turn in trainer.turns] == ["G"]
+    assert set(trainer.train_step(batch_of(task))) == {"loss_G", "G_paired", "G_changed"}
+
+
+def test_paired_losses_count_where_the_answer_differs() -> None:
+    image, answer = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    answer[..., 24:, :] = 1
+    weight = change_weight(image, answer)
+    assert float(weight[0, 0, 30, 16]) > 1
+    assert float(weight[0, 0, 4, 16]) == pytest.approx(0.05)

@@ -20,6 +20,7 @@ BUILDERS = {
     "unet": "segmenters:UNet",
     "bisenet": "segmenters:BiSeNet",
     "unified": "unified:UnifiedGenerator",
+    "unified_end_to_end": "unified:UnifiedEndToEnd",
     "sargan": "sargan:SARGAN",
     "usgan": "sargan:USGAN",
     "stargan": "stargan:StarGAN",

@@ -17,11 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.models.segmenters import BiSeNet, UNet, region_masks
+from exprgan.models.segmenters import SEGMENTERS, region_masks
 from exprgan.models.stargan import StarGAN, conv_norm_relu
 
 REGIONS = ("eyes", "nose", "mouth")
-SEGMENTERS: dict[str, type[nn.Module]] = {"unet": UNet, "bisenet": BiSeNet}
 MASKS = ("soft", "hard", "box")
 FUSIONS = ("composite", "conv")
 SEGMENTER_PX = 256
@@ -110,6 +109,10 @@ class HierarchicalGenerator(nn.Module):
             (N, 3, H, W) float32, RGB in [-1, 1].
         """
         return self.generate(image, expression, self.region_masks(image))
+
+    def reach(self, masks: Tensor) -> Tensor:
+        """Where each region's generator acts: inside the masks as they are."""
+        return masks
 
     def generate(self, image: Tensor, expression: Tensor, masks: Tensor) -> Tensor:
         """The same with the masks (N, 3, H, W) of `region_masks`, through which the losses reach the segmenter."""

@@ -252,6 +252,9 @@ class BiSeNet(nn.Module):
         return self.head(fused), auxiliary
 
 
+SEGMENTERS: dict[str, type[nn.Module]] = {"unet": UNet, "bisenet": BiSeNet}
+
+
 def _enlarge(logits: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(logits, size=like.shape[2:], mode="bilinear", align_corners=False)
 

@@ -18,9 +18,9 @@ form, y = (1 - mask) * x + mask * paint. Flow, shade and mask are zero at streng
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from exprgan import mouth_interior
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models.segmenters import SEGMENTERS, region_masks
 
 REGIONS = ("eyes", "nose", "mouth")
 FUSIONS = ("sum", "composite")
@@ -326,3 +327,35 @@ class UnifiedGenerator(nn.Module):
         maps = F.pixel_shuffle(cells, 2)
         flow = s * MAX_FLOW_PX * torch.tanh(maps[:, :2] * (10 / MAX_FLOW_PX))
         return torch.cat([flow, s * MAX_SHADE * torch.tanh(maps[:, 2:] / MAX_SHADE)], dim=1)
+
+
+class UnifiedEndToEnd(nn.Module):
+    """Segmenter and generator of edits as one network, so that losses of the edited picture reach the segmenter.
+
+    Args:
+        segmenter: unet or bisenet.
+        generator: Arguments of `UnifiedGenerator`.
+    """
+
+    def __init__(self, *, segmenter: str = "unet", generator: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.segmenter = SEGMENTERS[segmenter]()
+        self.generator = UnifiedGenerator(**(generator or {}))
+
+    def region_masks(self, image: Tensor) -> Tensor:
+        """Soft masks (N, 3, 256, 256) of the regions of `REGIONS` in crops."""
+        return region_masks(self.segmenter(image))
+
+    def reach(self, masks: Tensor) -> Tensor:
+        """Where each region's edit may act, for the local discriminators."""
+        cells = self.generator.region_dilation_px
+        return F.max_pool2d(masks, 2 * cells + 1, 1, cells)
+
+    def generate(self, image: Tensor, expression: Tensor, masks: Tensor) -> Tensor:
+        """Edited crops at full strength, as `forward`, with masks that are at hand."""
+        maps = self.generator(image, masks, expression, image.new_ones(len(image), dtype=torch.float32))
+        return apply_maps(image, maps)
+
+    def forward(self, image: Tensor, expression: Tensor) -> Tensor:
+        """Crops (N, 3, 256, 256), RGB in [-1, 1], with the expressions (N,); may leave the range slightly."""
+        return self.generate(image, expression, self.region_masks(image))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan import losses
@@ -32,10 +33,13 @@ from exprgan.models import build
 from exprgan.models.discriminators import PatchDiscriminator
 from exprgan.models.hierarchical import REGIONS, HierarchicalGenerator
 from exprgan.models.stargan import LABEL_MAPS
+from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 
 SCHEDULES = ("frozen", "joint")
+Segmenting = (HierarchicalGenerator, UnifiedEndToEnd)
+"""Generators that hold a segmenter."""
 LEAST_AREA = 0.002
 """Share of the crop below which a region's mask has collapsed: the segmenter avoids the loss by finding nothing."""
 
@@ -62,7 +66,7 @@ class RegionConfig:
 class AdversarialConfig:
     """Networks and losses; the defaults are StarGAN's."""
 
-    architecture: str = "stargan"  # stargan, sargan, usgan or hierarchical
+    architecture: str = "stargan"  # stargan, sargan, usgan, hierarchical or unified_end_to_end
     width: int = 64  # channels of the (global) generator at full resolution
     num_blocks: int = 6  # residual blocks of StarGAN's generator and of the hierarchical system's global one
     block_attention: bool = True  # SARGAN's spatial attention; without it, it is US-GAN
@@ -76,13 +80,18 @@ class AdversarialConfig:
     lambda_cls: float = 1.0
     lambda_rec: float = 10.0
     lambda_gp: float = 10.0  # wgan-gp's penalty; with the others 0 leaves it out
-    lambda_paired: float = 0.0  # L1 to the true answer where the data know it; ours
+    lambda_paired: float = 0.0  # L1 to the true answer where the data know it, mostly where it changes; ours
     lambda_perceptual: float = (
         0.0  # of our feature network, to the answer or, unpaired, to the cycle's start; ours
     )
     lambda_identity: float = 0.0  # of our feature network; ours
     mix: LabelledMix = field(default_factory=LabelledMix)
     region: RegionConfig = field(default_factory=RegionConfig)
+
+    @property
+    def has_critics(self) -> bool:
+        """Whether there are discriminators at all."""
+        return bool(self.lambda_adv or self.lambda_cls)
 
     def __post_init__(self) -> None:
         if self.adversarial not in losses.ADVERSARIAL:
@@ -105,7 +114,7 @@ class AdversarialSystem(nn.Module):
         sizes = {"num_classes": len(EXPRESSIONS), "image_size": config.mix.image_size}
         layers = {"width": config.critic_width, "num_layers": config.critic_layers}
         self.critics = nn.ModuleDict({"global": PatchDiscriminator(**sizes, **layers)})
-        if isinstance(self.generator, HierarchicalGenerator) and config.region.local_width:
+        if isinstance(self.generator, Segmenting) and config.region.local_width:
             local = {"width": max(1, config.critic_width // 2), "num_layers": config.critic_layers - 1}
             self.critics.update({region: PatchDiscriminator(**sizes, **local) for region in REGIONS})
         self.is_segmenter_frozen = config.region.segmenter_training == "frozen"
@@ -113,13 +122,15 @@ class AdversarialSystem(nn.Module):
     def train(self, mode: bool = True) -> AdversarialSystem:
         """A frozen segmenter stays in eval mode."""
         super().train(mode)
-        if self.is_segmenter_frozen and isinstance(self.generator, HierarchicalGenerator):
+        if self.is_segmenter_frozen and isinstance(self.generator, Segmenting):
             self.generator.segmenter.eval()
         return self
 
 
 def generator_arguments(config: AdversarialConfig) -> dict[str, Any]:
     """Arguments of the generator's builder."""
+    if config.architecture == "unified_end_to_end":
+        return {"segmenter": config.region.segmenter}
     arguments: dict[str, Any] = {
         "num_classes": len(EXPRESSIONS),
         "width": config.width,
@@ -164,7 +175,7 @@ class AdversarialTask(Task):
     def build(self) -> nn.Module:
         """Generator and discriminators with fresh weights, the segmenter with its own."""
         system = AdversarialSystem(self.config)
-        if self.segmenter is not None and isinstance(system.generator, HierarchicalGenerator):
+        if self.segmenter is not None and isinstance(system.generator, Segmenting):
             system.generator.segmenter.load_state_dict(self.segmenter)
         return system
 
@@ -189,19 +200,22 @@ class AdversarialTask(Task):
         return sample
 
     def turns(self, model: AdversarialSystem) -> list[Turn]:
-        """The discriminators' turn, and in every n_critic-th step the generators'."""
+        """The discriminators' turn, and in every n_critic-th step the generators'; without D's losses, those alone."""
+        generator = Turn(
+            "G",
+            self._generator_groups(model.generator),
+            lambda batch: self.generators_loss(model, batch),
+            every=self.config.n_critic if self.config.has_critics else 1,
+        )
+        if not self.config.has_critics:
+            return [generator]
         return [
             Turn("D", model.critics.parameters(), lambda batch: self.critics_loss(model, batch)),
-            Turn(
-                "G",
-                self._generator_groups(model.generator),
-                lambda batch: self.generators_loss(model, batch),
-                every=self.config.n_critic,
-            ),
+            generator,
         ]
 
     def _generator_groups(self, generator: nn.Module) -> list[dict[str, Any]]:
-        if not isinstance(generator, HierarchicalGenerator):
+        if not isinstance(generator, Segmenting):
             return [{"params": list(generator.parameters())}]
         own = list(generator.segmenter.parameters())
         ids = {id(weight) for weight in own}
@@ -218,6 +232,7 @@ class AdversarialTask(Task):
         with torch.no_grad():
             masks = region_masks(model.generator, real)
             fake = generate(model.generator, real, batch["target"], masks)
+            masks = reach(model.generator, masks)
         total = real.new_zeros(())
         terms: dict[str, Tensor] = {}
         for name, critic in model.critics.items():
@@ -240,10 +255,11 @@ class AdversarialTask(Task):
         real = to_signed(batch["image"])
         masks = region_masks(generator, real)
         fake = generate(generator, real, batch["target"], masks)
+        seen = reach(generator, masks)
         total = real.new_zeros(())
         terms: dict[str, Tensor] = {}
-        for name, critic in model.critics.items():
-            realness, logits = critic(view(name, fake, masks))
+        for name, critic in model.critics.items() if config.has_critics else ():
+            realness, logits = critic(view(name, fake, seen))
             loss_adv = self.generator_loss(realness.float())
             loss_cls = losses.classification(logits, batch["target"])
             weight = 1.0 if name == "global" else config.region.local_weight
@@ -256,7 +272,7 @@ class AdversarialTask(Task):
         total = total + self._own_losses(fake, real, batch, terms)
         if masks is not None:
             terms |= {f"area_{name}": area for name, area in zip(REGIONS, masks.mean((0, 2, 3)), strict=True)}
-        if self.segmentation is not None and isinstance(generator, HierarchicalGenerator):
+        if self.segmentation is not None and isinstance(generator, Segmenting):
             labelled = {
                 name.removeprefix("segmentation_"): value
                 for name, value in batch.items()
@@ -275,7 +291,9 @@ class AdversarialTask(Task):
             known = batch["known"][:, None, None, None].expand(-1, 1, *fake.shape[-2:])
             answer = to_signed(batch["answer"])
             terms["G_paired"] = losses.weighted_mean((fake.float() - answer).abs(), known)
-            total = total + config.lambda_paired * terms["G_paired"]
+            weight = known * change_weight(real, answer)
+            terms["G_changed"] = losses.weighted_mean((fake.float() - answer).abs(), weight)
+            total = total + config.lambda_paired * terms["G_changed"]
         if self.features is not None:
             features: Any = self.features.to(fake.device).eval()
             if config.lambda_perceptual and "known" in batch:
@@ -315,18 +333,29 @@ def to_signed(image: Tensor) -> Tensor:
     return (image.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
+def change_weight(image: Tensor, answer: Tensor) -> Tensor:
+    """How much each pixel counts in the paired loss, (N, 1, H, W): most where the answer differs from the input."""
+    difference = (answer - image).abs().mean(dim=1, keepdim=True)
+    return 0.05 + (5 * F.avg_pool2d(difference, 7, 1, 3)).clamp(max=1)
+
+
 def region_masks(generator: nn.Module, image: Tensor) -> Tensor | None:
     """The hierarchical system's masks; None for a generator without."""
-    return generator.region_masks(image) if isinstance(generator, HierarchicalGenerator) else None
+    return generator.region_masks(image) if isinstance(generator, Segmenting) else None
 
 
 def generate(generator: nn.Module, image: Tensor, expression: Tensor, masks: Tensor | None) -> Tensor:
     """A generator's pictures, with the masks that are at hand."""
-    if isinstance(generator, HierarchicalGenerator):
+    if isinstance(generator, Segmenting):
         assert masks is not None
         return generator.generate(image, expression, masks)
     fake: Tensor = generator(image, expression)
     return fake
+
+
+def reach(generator: nn.Module, masks: Tensor | None) -> Tensor | None:
+    """What the local discriminators see of the regions."""
+    return generator.reach(masks) if isinstance(generator, Segmenting) and masks is not None else None
 
 
 def view(name: str, image: Tensor, masks: Tensor | None) -> Tensor:
@@ -361,7 +390,7 @@ def make_task(files: TrainingFiles, config: AdversarialConfig) -> AdversarialTas
     if config.lambda_paired or config.lambda_perceptual:
         config = replace(config, mix=replace(config.mix, answers=True))
     segmenter, segmentation = None, None
-    if config.architecture == "hierarchical":
+    if config.architecture in ("hierarchical", "unified_end_to_end"):
         _, segmenter = load_weights(config.region.segmenter, files.weights)
         segmenter = {
             name: value.float() if value.is_floating_point() else value for name, value in segmenter.items()

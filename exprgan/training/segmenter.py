@@ -15,10 +15,9 @@ from exprgan.data.segmentation import IGNORE, SegmentationSamples, class_sets, r
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.losses import hard_mean
-from exprgan.models.segmenters import CLASS_NAMES, BiSeNet, UNet
+from exprgan.models.segmenters import CLASS_NAMES, SEGMENTERS, BiSeNet, UNet
 from exprgan.training.task import Task, TrainingFiles
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"unet": UNet, "bisenet": BiSeNet}
 LARGE_CLASSES = ("background", "skin", "hair", "neck")
 
 
@@ -36,8 +35,8 @@ class SegmenterConfig:
     lambda_aux: float = 1.0  # weight of each of BiSeNet's auxiliary heads
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise UsageError(f"No segmenter {self.architecture!r}; give one of {', '.join(ARCHITECTURES)}.")
+        if self.architecture not in SEGMENTERS:
+            raise UsageError(f"No segmenter {self.architecture!r}; give one of {', '.join(SEGMENTERS)}.")
 
 
 class PixelLoss(nn.Module):
@@ -98,7 +97,7 @@ class SegmenterTask(Task):
         self.pixel_loss = PixelLoss(config.ohem_threshold, config.ohem_min_share, config.small_weight)
 
     def build(self) -> nn.Module:
-        return ARCHITECTURES[self.config.architecture]()
+        return SEGMENTERS[self.config.architecture]()
 
     def description(self) -> dict[str, Any]:
         """How to build the network."""

@@ -29,10 +29,25 @@ def changed(config: T, words: Sequence[str]) -> tuple[T, list[str]]:
         if not equals:
             raise UsageError(f"--set {word} is no NAME=VALUE; for example --set batch_size=32.")
         if name in setting_names(config):
-            config = _with(config, name, value)
+            config = replaced(config, name, _parse(name, value, _value(config, name)))
         else:
             left.append(word)
     return config, left
+
+
+def replaced(config: Any, name: str, value: Any) -> Any:
+    """A config with one setting changed, its own or of a config that it holds.
+
+    Raises:
+        KeyError: There is no such setting.
+    """
+    for field in dataclasses.fields(config):
+        held = getattr(config, field.name)
+        if field.name == name and _is_plain(config, field):
+            return dataclasses.replace(config, **{name: value})
+        if dataclasses.is_dataclass(held) and name in setting_names(held):
+            return dataclasses.replace(config, **{field.name: replaced(held, name, value)})
+    raise KeyError(name)
 
 
 def refuse(words: Sequence[str], *configs: Any) -> None:
@@ -71,14 +86,8 @@ def _is_plain(owner: Any, field: dataclasses.Field[Any]) -> bool:
     return isinstance(getattr(owner, field.name), (bool, int, float, str, tuple))
 
 
-def _with(config: Any, name: str, text: str) -> Any:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name == name and _is_plain(config, field):
-            return dataclasses.replace(config, **{name: _parse(name, text, value)})
-        if dataclasses.is_dataclass(value) and name in setting_names(value):
-            return dataclasses.replace(config, **{field.name: _with(value, name, text)})
-    raise KeyError(name)
+def _value(config: Any, name: str) -> Any:
+    return next(getattr(owner, name) for owner in _owners(config) if hasattr(owner, name))
 
 
 def _parse(name: str, text: str, default: Any) -> Any:

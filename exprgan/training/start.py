@@ -26,12 +26,15 @@ class Recipe:
     loop: LoopConfig  # the loop's defaults
     module: str  # of exprgan.training: has `make_task(files, config) -> Task`
     config: str = ""  # class of that module with the task's own settings
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # of that class' defaults
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # of its settings, by name
     sentence: str = ""  # what it is, for lists
 
     def task_config(self) -> Any:
         """The task's own settings, by default."""
-        return getattr(self._module(), self.config)(**self.changes)
+        config = getattr(self._module(), self.config)()
+        for name, value in self.changes.items():
+            config = settings.replaced(config, name, value)
+        return config
 
     def make_task(self, files: TrainingFiles, config: Any) -> Task:
         """The task; reads the data sets."""
@@ -178,6 +181,13 @@ RECIPES = {
         {"architecture": "hierarchical"},
         "the unified system in its paper's form (a reconstruction)",
     ),
+    "unified_end_to_end": Recipe(
+        dataclasses.replace(_GAN_LOOP, batch_size=8, duration_kimg=100.0),
+        "adversarial",
+        "AdversarialConfig",
+        {"architecture": "unified_end_to_end", "image_size": 256},
+        "the generator of `exprgan edit` and its segmenter with the papers' losses, from their weights",
+    ),
     "stargan": Recipe(
         _GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "stargan"}, "the common baseline"
     ),
@@ -225,7 +235,7 @@ RECIPES = {
         sentence="the first step of the built-in detector",
     ),
     "features": Recipe(
-        LoopConfig(duration_kimg=16.0, batch_size=32, learning_rate=2e-3, clip_norm=5.0, seed=1),
+        LoopConfig(duration_kimg=14.0, batch_size=32, learning_rate=8e-4, clip_norm=10.0, seed=1),
         "features",
         "FeatureConfig",
         sentence="what perceptual and identity losses compare",
