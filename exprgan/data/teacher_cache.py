@@ -113,6 +113,14 @@ class TeacherCache:
                 points_xy=stored["points"].astype(np.float32),
             )
 
+    def picture(self, face: int, variant: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Image and points of the render of a variant alone, which reads a tenth of what `get` does."""
+        path = self.cache_dir / f"{face:05d}" / f"{variant:02d}.npz"
+        if not path.exists():
+            self._make(face, variant, path)
+        with np.load(path) as stored:
+            return decode_rgb(stored["image"].tobytes()), stored["points"].astype(np.float32)
+
     def _analyse(self, face: int, image: NDArray[np.uint8]) -> FaceAnalysis:
         if self._analysis is None or self._analysis[0] != face:
             landmarks = self.faces.landmarks_px(face)
