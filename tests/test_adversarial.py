@@ -26,6 +26,7 @@ from exprgan.training import start
 from exprgan.training.adversarial import AdversarialConfig, AdversarialTask, RegionConfig, change_weight
 from exprgan.training.loop import Trainer
 from exprgan.training.task import TrainingFiles
+from exprgan.weights import load_weights
 from tests.made_faces import LOOP, TASK, DrawnFaces, small_task
 
 SYSTEMS = ("stargan", "sargan", "usgan", "hierarchical")
@@ -415,3 +416,22 @@ def test_paired_losses_count_where_the_answer_differs() -> None:
     weight = change_weight(image, answer)
     assert float(weight[0, 0, 30, 16]) > 1
     assert float(weight[0, 0, 4, 16]) == pytest.approx(0.05)
+
+
+def test_our_form_starts_from_the_bundled_weights(data_dir: Path, tmp_path: Path) -> None:
+    words = [
+        "batch_size=1",
+        "duration_kimg=0.001",
+        "n_critic=1",
+        "threads=1",
+        "critic_width=8",
+        "learning_rate=0",
+    ]
+    chosen = start.configure("unified_end_to_end", words, device="cpu")
+    assert start.train(TrainingFiles((str(data_dir),), tmp_path / "run"), chosen)
+    trained = load_file(tmp_path / "run/ema.safetensors")
+    for part, name in (("generator", "unified"), ("segmenter", "unet")):
+        _, stored = load_weights(name)
+        for key, value in stored.items():
+            if "running" not in key and "num_batches" not in key:
+                torch.testing.assert_close(trained[f"{part}.{key}"], value.float())

@@ -13,7 +13,7 @@ depend on its batch. Ours, all 0 by default: paired, perceptual and identity los
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from exprgan.models.stargan import LABEL_MAPS
 from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
+from exprgan.weights import load_model, load_weights
 
 SCHEDULES = ("frozen", "joint")
 Segmenting = (HierarchicalGenerator, UnifiedEndToEnd)
@@ -58,6 +59,7 @@ class RegionConfig:
     masks: str = "soft"  # soft, hard or box
     dilation_px: int = 6
     attention: bool = False  # GANimation's, in every generator
+    flow_head: bool = True  # of unified_end_to_end; false starts afresh, without displacement and shading
     local_weight: float = 1 / 3  # w_r, of each region's adversarial and classification loss
     lambda_seg: float = 1.0
 
@@ -130,7 +132,8 @@ class AdversarialSystem(nn.Module):
 def generator_arguments(config: AdversarialConfig) -> dict[str, Any]:
     """Arguments of the generator's builder."""
     if config.architecture == "unified_end_to_end":
-        return {"segmenter": config.region.segmenter}
+        generator = {} if config.region.flow_head else {"flow_head": False}
+        return {"segmenter": config.region.segmenter, "generator": generator}
     arguments: dict[str, Any] = {
         "num_classes": len(EXPRESSIONS),
         "width": config.width,
@@ -154,7 +157,7 @@ class AdversarialTask(Task):
     Args:
         samples: Faces with expressions.
         config: Networks and losses.
-        segmenter: Tensors that the hierarchical system's segmenter starts from; None leaves it fresh.
+        initial: Tensors that parts of the generator start from, by the part's name; the others are fresh.
         segmentation: Labelled samples and loss for its joint training; None goes without L_S.
         features: Our feature network, for perceptual and identity losses: (embedding, feature maps) of images.
     """
@@ -164,19 +167,19 @@ class AdversarialTask(Task):
         samples: LabelledSamples,
         config: AdversarialConfig,
         *,
-        segmenter: dict[str, Tensor] | None = None,
+        initial: Mapping[str, dict[str, Tensor]] | None = None,
         segmentation: SegmenterTask | None = None,
         features: nn.Module | None = None,
     ) -> None:
         self.samples, self.config = samples, config
-        self.segmenter, self.segmentation, self.features = segmenter, segmentation, features
+        self.initial, self.segmentation, self.features = initial or {}, segmentation, features
         self.critic_loss, self.generator_loss = losses.ADVERSARIAL[config.adversarial]
 
     def build(self) -> nn.Module:
-        """Generator and discriminators with fresh weights, the segmenter with its own."""
+        """Generator and discriminators with fresh weights, but for the parts that start from stored ones."""
         system = AdversarialSystem(self.config)
-        if self.segmenter is not None and isinstance(system.generator, Segmenting):
-            system.generator.segmenter.load_state_dict(self.segmenter)
+        for name, tensors in self.initial.items():
+            system.generator.get_submodule(name).load_state_dict(tensors)
         return system
 
     def averaged(self, model: AdversarialSystem) -> nn.Module:
@@ -381,27 +384,34 @@ def make_task(files: TrainingFiles, config: AdversarialConfig) -> AdversarialTas
     Raises:
         UsageError: There is no labelled face, or a network that helps has no weights.
     """
-    from exprgan.weights import load_model, load_weights
-
     sets = open_sets(files.data)
     sources: list[Source] = [SetSource(faces, "train") for faces in sets]
     if files.teacher is not None:
         sources += [_teacher_source(faces, files) for faces in sets if isinstance(faces, OpenFaces)]
     if config.lambda_paired or config.lambda_perceptual:
         config = replace(config, mix=replace(config.mix, answers=True))
-    segmenter, segmentation = None, None
+    initial, segmentation = {}, None
     if config.architecture in ("hierarchical", "unified_end_to_end"):
-        _, segmenter = load_weights(config.region.segmenter, files.weights)
-        segmenter = {
-            name: value.float() if value.is_floating_point() else value for name, value in segmenter.items()
-        }
+        initial["segmenter"] = stored(config.region.segmenter, files)
         if config.region.segmenter_training == "joint" and config.region.lambda_seg:
             plain = SegmenterConfig(architecture=config.region.segmenter, crop_kimg=0)
             segmentation = SegmenterTask(plain, files.folder)
+    if config.architecture == "unified_end_to_end" and config.region.flow_head:
+        initial["generator"] = stored("unified", files)
     needs_features = config.lambda_perceptual or config.lambda_identity
     features = load_model("features", files.weights).requires_grad_(False) if needs_features else None
     samples = LabelledSamples(sources, config.mix)
-    return AdversarialTask(samples, config, segmenter=segmenter, segmentation=segmentation, features=features)
+    return AdversarialTask(samples, config, initial=initial, segmentation=segmentation, features=features)
+
+
+def stored(name: str, files: TrainingFiles) -> dict[str, Tensor]:
+    """Stored weights in single precision.
+
+    Raises:
+        WeightsError: There are none of that name.
+    """
+    _, tensors = load_weights(name, files.weights)
+    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 
 def _teacher_source(faces: OpenFaces, files: TrainingFiles) -> TeacherSource:
