@@ -35,7 +35,7 @@ from exprgan.models.segmenters import region_masks
 from exprgan.parsing import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
 from exprgan.photo import Photo
 from exprgan.system_files import find_system
-from exprgan.systems import load_generator, system_segmenter
+from exprgan.systems import bundled_segmenter, load_parts
 from exprgan.weights import find_weights_dir, load_model
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
@@ -179,12 +179,13 @@ class Editor:
         folder, device = find_weights_dir(weights), resolve_device(device)
         files = find_system(model, folder)
         with memory_errors(device):
+            generator, segmenter = load_parts(files, device)
             return cls(
                 detector=open_detector(
                     detector, device=device, folder=folder, detector_weights=detector_weights
                 ),
-                segmenter=system_segmenter(files, device),
-                generator=load_generator(files, device),
+                segmenter=segmenter or bundled_segmenter(files, device),
+                generator=generator,
                 device=device,
                 weights=f"{files.name} {files.sha256[:16]}",
             )

@@ -17,8 +17,8 @@ from exprgan.weights import MANIFEST, find_weights_dir, load_config, read_manife
 
 PIXEL_SYSTEMS = ("sargan", "stargan", "usgan", "hierarchical")
 """Architectures whose generator puts out pictures, y = G(x, c)."""
-SYSTEMS = ("unified", *PIXEL_SYSTEMS)
-"""Architectures of generators that give a face an expression by name."""
+SYSTEMS = ("unified", "unified_end_to_end", *PIXEL_SYSTEMS)
+"""Architectures of generators that give a face an expression by name; the first two put out edits."""
 NETWORK, AVERAGED = "network.json", "ema.safetensors"
 """Files of a run: how to build its network, and the averaged weights."""
 

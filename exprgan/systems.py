@@ -13,7 +13,7 @@ from exprgan.device import resolve_device
 from exprgan.errors import UsageError, WeightsError
 from exprgan.models import build_without_start_values
 from exprgan.models.segmenters import region_masks
-from exprgan.models.unified import EditMaps, apply_maps
+from exprgan.models.unified import EditMaps, UnifiedEndToEnd, apply_maps
 from exprgan.parsing import load_segmenter
 from exprgan.system_files import AVERAGED, PIXEL_SYSTEMS, SystemFiles, find_system
 from exprgan.weights import load_model
@@ -116,25 +116,28 @@ def load_system(
         DeviceError: The device is not there.
     """
     files, device = find_system(source, weights), resolve_device(device)
-    generator = load_generator(files, device)
+    generator, segmenter = load_parts(files, device)
     if isinstance(generator, PixelEdits):
         return PixelSystem(files.name, files.description, generator)
-    return UnifiedSystem(files.name, files.description, generator, system_segmenter(files, device))
+    segmenter = segmenter or bundled_segmenter(files, device)
+    return UnifiedSystem(files.name, files.description, generator, segmenter)
 
 
-def load_generator(files: SystemFiles, device: str = "cpu") -> nn.Module:
-    """A system's generator as a module that gives `EditMaps` of (image, regions, expression, strength).
+def load_parts(files: SystemFiles, device: str = "cpu") -> tuple[nn.Module, nn.Module | None]:
+    """A system's generator, `EditMaps` of (image, regions, expression, strength), and its own segmenter, if any.
 
     Raises:
         WeightsError: The weights are not the recorded ones or do not fit the network.
     """
     network = _of_run(files, device) if files.run else load_model(files.name, files.weights, device)
     if files.architecture in PIXEL_SYSTEMS:
-        network = PixelEdits(network, files.description["image_size"])
-    return network.eval()
+        return PixelEdits(network, files.description["image_size"]).eval(), None
+    if isinstance(network, UnifiedEndToEnd):
+        return network.generator, network.segmenter
+    return network, None
 
 
-def system_segmenter(files: SystemFiles, device: str = "cpu") -> nn.Module:
+def bundled_segmenter(files: SystemFiles, device: str = "cpu") -> nn.Module:
     """The segmenter that goes with a system, or the first that the folder of weights has.
 
     Raises:

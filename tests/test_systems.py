@@ -111,7 +111,7 @@ def test_files_of_a_run_know_its_hash(tmp_path: Path) -> None:
     ("source", "error", "words"),
     [
         ("sargam", UsageError, "did you mean sargan?"),
-        ("zzz", UsageError, "choose from unified, sargan"),
+        ("zzz", UsageError, "choose from unified, unified_end_to_end, sargan"),
         ("stargan", WeightsError, "exprgan train stargan"),
         ("unet", UsageError, "network 'unet'"),
         ("w", UsageError, "several systems"),
@@ -154,3 +154,20 @@ def test_bundled_unified_edits_at_once_as_the_network_alone(root: Path) -> None:
     assert float(changed.min()) > 0.01
     same = system(image, expression, torch.zeros(2))
     torch.testing.assert_close(same, image, atol=1e-4, rtol=0)
+
+
+def test_the_edits_of_a_system_with_its_own_segmenter_are_those_of_the_whole_network(tmp_path: Path) -> None:
+    arguments = {"segmenter": "unet", "generator": {"global_widths": [8, 8, 8], "local_widths": [8, 8]}}
+    torch.manual_seed(0)
+    whole = build("unified_end_to_end", **arguments).eval()
+    with torch.no_grad():
+        whole.generator.global_branch.head.weight.normal_(0, 0.05)
+    described = {"architecture": "unified_end_to_end", "arguments": arguments, "image_size": 256}
+    (tmp_path / "network.json").write_text(json.dumps(described))
+    save_file(whole.state_dict(), tmp_path / "ema.safetensors")
+    image, expression, strength = inputs()
+    with torch.inference_mode():
+        expected = whole(image, expression).clamp(-1, 1)
+    edited = load_system(tmp_path)(image, expression, strength)
+    torch.testing.assert_close(edited, expected)
+    assert float((edited - image).abs().max()) > 0.01
