@@ -55,7 +55,7 @@ def test_all_names_what_the_package_gives() -> None:
         (["segment", "none.jpg", "--output", "x.jpg"], 2, "no PNG"),
         (["weights", "list", "--weights", "none"], 5, "no folder of weights"),
         (["weights", "verify", "--weights", "net.pth"], 5, "pickles"),
-        (["train", "unet", "--data", "none", "--output", "run"], 2, "none is no folder"),
+        (["train", "unet", "--data", "none", "--output", "run"], 2, "none does not exist"),
         (
             ["train", "unet", "--data", ".", "--output", "run", "--set", "batchsize=3"],
             2,
@@ -135,13 +135,17 @@ def test_a_device_that_is_not_there_is_exit_code_6(run_cli: RunCli, tmp_path: Pa
     assert "--device cpu" in result.stderr or "numbered from 0" in result.stderr
 
 
-def test_dry_run_of_training_prints_the_settings_and_writes_nothing(run_cli: RunCli, tmp_path: Path) -> None:
+def test_dry_run_of_training_prints_the_settings_and_writes_nothing(
+    run_cli: RunCli, tmp_path: Path, data_dir: Path
+) -> None:
     result = run_cli(
-        *("train", "bisenet", "--data", tmp_path, "--output", tmp_path / "run", "--dry-run"),
+        *("train", "unet", "--data", data_dir, "--output", tmp_path / "run", "--dry-run"),
         *("--set", "batch_size=4", "--set", "bf16=false", "--minutes", "3", "--device", "cpu"),
     )
     settings = json.loads(result.stdout)
     assert (settings["batch_size"], settings["bf16"], settings["max_minutes"]) == (4, False, 3.0)
+    assert settings["parameters"]["network"] > 1e6
+    assert settings["sample"]["image"] == [160, 160, 3]
     assert not (tmp_path / "run").exists()
 
 

@@ -89,7 +89,7 @@ def _complete(root: Path, line: str) -> list[str]:
         ("exprgan edit a.jpg --face ", ["largest", "all", "center"]),
         ("exprgan faces a.jpg --detector r", ["retinaface"]),
         ("exprgan faces a.jpg --format j", ["json"]),
-        ("exprgan train un", ["unified", "unet"]),
+        ("exprgan train un", ["unified", "unified_end_to_end", "unet"]),
     ],
 )
 def test_completion_offers_the_words_of_an_option(root: Path, line: str, offered: list[str]) -> None:

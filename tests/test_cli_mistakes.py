@@ -61,7 +61,7 @@ MISTAKES = [
     ("faces fake.jpg", 4, "fake.jpg", "give JPEG, PNG"),
     ("faces cut.jpg", 4, "cut.jpg is damaged", "another copy"),
     ("segment photo.jpg --output regions.jpg", 2, "regions.jpg", "ends in .png"),
-    ("train nose --data empty --output run", 2, "'nose'", "'unet'"),
+    ("train nose --data empty --output run", 2, "'nose'", "unet"),
     ("train unified --data empty --output run", 2, "geometry teacher", "--teacher"),
 ]
 

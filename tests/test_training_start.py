@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from exprgan.cli.train import NETWORKS
 from exprgan.errors import UsageError
 from exprgan.training import start
 from exprgan.training.loop import LoopConfig
@@ -82,6 +83,10 @@ def test_settings_of_loop_and_task_are_read_by_their_type() -> None:
 def test_settings_that_cannot_be_are_errors_of_use(word: str) -> None:
     with pytest.raises(UsageError):
         start.configure("landmarks", [word], device="cpu")
+
+
+def test_the_command_line_knows_the_recipes() -> None:
+    assert set(NETWORKS) == set(start.RECIPES)
 
 
 def test_the_nearest_setting_is_named() -> None:

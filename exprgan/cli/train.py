@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from exprgan.training.run_log import Record
 
 NETWORKS = (
-    "unified, hierarchical, sargan, usgan, stargan, transfer, unet, bisenet, landmarks, face_proposer, features, "
-    "judge or judge_identity"
+    *("unified", "hierarchical", "unified_end_to_end", "stargan", "sargan", "usgan", "transfer"),
+    *("unet", "bisenet", "landmarks", "face_proposer", "features"),
+    *("judge", "judge_rendered", "judge_identity"),
 )
+"""The names of `exprgan.training.start.RECIPES`, without torch."""
 
 
 def _folder(help_text: str, envvar: str | None = None) -> Any:
@@ -29,7 +31,15 @@ def _folder(help_text: str, envvar: str | None = None) -> Any:
 
 
 def train(
-    network: Annotated[str, typer.Argument(metavar="NETWORK", help=f"{NETWORKS}.", show_default=False)],
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help=f"{', '.join(NETWORKS[:-1])} or {NETWORKS[-1]}.",
+            show_default=False,
+            autocompletion=lambda incomplete: [name for name in NETWORKS if name.startswith(incomplete)],
+        ),
+    ],
     data: Annotated[
         list[str],
         typer.Option(
