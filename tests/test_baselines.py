@@ -189,3 +189,13 @@ def test_usgan_is_sargan_without_attention() -> None:
     one, other = USGAN(width=4), SARGAN(width=4, attention=False)
     assert one.state_dict().keys() == other.state_dict().keys()
     assert not any("attention" in name for name in one.state_dict())
+
+
+def test_he_weights_keep_the_discriminators_signal() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(4, 3, 64, 64) * 2 - 1
+    spread = {}
+    for he_init in (False, True):
+        network = PatchDiscriminator(image_size=64, width=8, num_layers=5, he_init=he_init)
+        spread[he_init] = float(network.main(x).detach().std())
+    assert spread[True] > 0.3 > 10 * spread[False]

@@ -76,6 +76,7 @@ class AdversarialConfig:
     label_map: str = "tiled"  # tiled or window; see exprgan.models.stargan.with_expression
     critic_width: int = 64  # channels of the discriminator's first layer
     critic_layers: int = 6  # its strided convolutions
+    he_init: bool = False  # whether discriminators start from He's weights; ours
     adversarial: str = "wgan-gp"  # wgan-gp, hinge or lsgan
     n_critic: int = 5  # discriminator steps a generator step
     lambda_adv: float = 1.0
@@ -113,7 +114,11 @@ class AdversarialSystem(nn.Module):
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()
         self.generator = build(config.architecture, **generator_arguments(config))
-        sizes = {"num_classes": len(EXPRESSIONS), "image_size": config.mix.image_size}
+        sizes: dict[str, Any] = {
+            "num_classes": len(EXPRESSIONS),
+            "image_size": config.mix.image_size,
+            "he_init": config.he_init,
+        }
         layers = {"width": config.critic_width, "num_layers": config.critic_layers}
         self.critics = nn.ModuleDict({"global": PatchDiscriminator(**sizes, **layers)})
         if isinstance(self.generator, Segmenting) and config.region.local_width:
