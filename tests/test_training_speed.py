@@ -70,10 +70,14 @@ def test_the_generator_moves_in_every_fifth_step() -> None:
     assert moved == [[False, True]] * 4 + [[True, True]]
 
 
-def test_contestants_take_turns_and_the_first_round_does_not_count(tmp_path: Path) -> None:
+def test_contestants_take_turns_after_a_warm_up(tmp_path: Path) -> None:
     order: list[str] = []
-    times = training_speed.compare({name: partial(order.append, name) for name in "ab"}, 2)
-    assert "".join(order) == "ababab"
+
+    def turn(name: str, steps: int = N_CRITIC) -> None:
+        order.append(f"{name}{steps}")
+
+    times = training_speed.compare({name: partial(turn, name) for name in "ab"}, 2)
+    assert order == ["a1", "b1", "a5", "b5", "a5", "b5"]
     assert [len(turns.wall_s) for turns in times.values()] == [2, 2]
     turns = training_speed.contestants(SETUP, tmp_path)
     assert list(turns) == ["plain", "ours, bf16", "ours, fp32"]
@@ -104,11 +108,13 @@ def test_operations_of_a_turn_are_counted() -> None:
 def test_the_command_prints_a_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["training_speed", "--rounds", "1", "--device", "cpu"])
+    monkeypatch.setattr("sys.argv", ["training_speed", "--rounds", "1", "--device", "cpu", "--only", "b"])
     monkeypatch.setattr(
-        training_speed, "contestants", lambda *_: {"plain": lambda: None, "ours": lambda: None}
+        training_speed, "contestants", lambda *_: dict.fromkeys(("plain", "a", "b"), lambda *_: None)
     )
     training_speed.main()
     shown = capsys.readouterr().out
     assert "batch 16, 128 px, 1 rounds" in shown
     assert "| plain |" in shown
+    assert "| b |" in shown
+    assert "| a |" not in shown

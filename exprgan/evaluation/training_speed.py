@@ -33,6 +33,8 @@ from exprgan.training.adversarial import AdversarialTask, to_signed
 from exprgan.training.loop import Trainer
 from exprgan.training.start import configure
 
+Turn = Callable[..., None]
+"""Takes so many steps, `N_CRITIC` without a number."""
 MATMUL_SIDE = 8192
 PLAIN = "plain"
 
@@ -77,7 +79,7 @@ class Turns:
         return N_CRITIC * setup.batch_size / statistics.median(self.wall_s)
 
 
-def ours(setup: Setup, folder: Path, *, bf16: bool, compiled: bool = False) -> Callable[[], None]:
+def ours(setup: Setup, folder: Path, *, bf16: bool, compiled: bool = False) -> Turn:
     """A turn of our loop: five steps of `Trainer.train_step`."""
     words = [
         f"batch_size={setup.batch_size}",
@@ -93,14 +95,14 @@ def ours(setup: Setup, folder: Path, *, bf16: bool, compiled: bool = False) -> C
     trainer = Trainer(AdversarialTask(_no_samples, chosen.task), chosen.loop, folder)  # type: ignore[arg-type]
     batches = setup.batches()
 
-    def turn() -> None:
-        for batch in batches:
+    def turn(steps: int = N_CRITIC) -> None:
+        for batch in batches[:steps]:
             trainer.train_step(batch)
 
     return turn
 
 
-def plain(setup: Setup) -> Callable[[], None]:
+def plain(setup: Setup) -> Turn:
     """A turn of the plain code."""
     system = PlainStarGAN(
         num_classes=len(EXPRESSIONS),
@@ -111,8 +113,8 @@ def plain(setup: Setup) -> Callable[[], None]:
     )
     batches = setup.batches()
 
-    def turn() -> None:
-        for batch in batches:
+    def turn(steps: int = N_CRITIC) -> None:
+        for batch in batches[:steps]:
             image = to_signed(batch["image"]).contiguous()
             system.step(image, batch["expression"], batch["target"], batch["alpha"])
 
@@ -123,7 +125,7 @@ def _no_samples(seed: int, number: int) -> dict[str, Any]:
     raise RuntimeError("batches are given")
 
 
-def contestants(setup: Setup, folder: Path) -> dict[str, Callable[[], None]]:
+def contestants(setup: Setup, folder: Path) -> dict[str, Turn]:
     """Turns by name: the plain code, ours in both precisions and, on CUDA, compiled."""
     turns = {
         PLAIN: plain(setup),
@@ -135,18 +137,19 @@ def contestants(setup: Setup, folder: Path) -> dict[str, Callable[[], None]]:
     return turns
 
 
-def compare(turns: dict[str, Callable[[], None]], rounds: int, device: str = "cpu") -> dict[str, Turns]:
-    """Times of all contestants, taken in turns after one round that does not count."""
+def compare(turns: dict[str, Turn], rounds: int, device: str = "cpu") -> dict[str, Turns]:
+    """Times of all contestants, taken in turns after a warm-up: a whole turn on CUDA, else one step."""
     times = {name: Turns([], []) for name in turns}
-    for number in range(rounds + 1):
+    for turn in turns.values():
+        turn(N_CRITIC if device.startswith("cuda") else 1)
+    for _ in range(rounds):
         for name, turn in turns.items():
             _wait(device)
             wall, cpu = time.perf_counter(), time.process_time()
             turn()
             _wait(device)
-            if number:
-                times[name].wall_s.append(time.perf_counter() - wall)
-                times[name].cpu_s.append(time.process_time() - cpu)
+            times[name].wall_s.append(time.perf_counter() - wall)
+            times[name].cpu_s.append(time.process_time() - cpu)
     return times
 
 
@@ -168,7 +171,7 @@ def matmul_ceiling(device: str, dtype: torch.dtype, side: int = MATMUL_SIDE, rep
     return 2 * side**3 / best
 
 
-def operations(turn: Callable[[], None]) -> int:
+def operations(turn: Turn) -> int:
     """Floating-point operations of the convolutions and matrix products of a turn, as torch counts them."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -200,9 +203,7 @@ def ratio(of: Sequence[float], to: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(of, to, strict=True))
 
 
-def matmul_shares(
-    turns: dict[str, Callable[[], None]], times: dict[str, Turns], device: str
-) -> dict[str, float]:
+def matmul_shares(turns: dict[str, Turn], times: dict[str, Turns], device: str) -> dict[str, float]:
     """Share of the matmul ceiling of the contestant's precision that each reaches."""
     needed = operations(turns[PLAIN])
     ceiling = {dtype: matmul_ceiling(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--only", nargs="+", default=[], help="contestants beside the plain code")
     parser.add_argument("--output", type=Path, help="JSON of all times")
     chosen = parser.parse_args()
     device = resolve_device(chosen.device)
@@ -229,6 +231,7 @@ def main() -> None:
         torch.set_num_threads(setup.threads)
     with tempfile.TemporaryDirectory() as folder:
         turns = contestants(setup, Path(folder))
+        turns = {name: turn for name, turn in turns.items() if name in (PLAIN, *(chosen.only or turns))}
         times = compare(turns, chosen.rounds, device)
         shares = matmul_shares(turns, times, device) if device.startswith("cuda") else None
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
