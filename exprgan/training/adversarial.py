@@ -119,10 +119,13 @@ class AdversarialSystem(nn.Module):
             "image_size": config.mix.image_size,
             "he_init": config.he_init,
         }
-        layers = {"width": config.critic_width, "num_layers": config.critic_layers}
+        layers: dict[str, Any] = {"width": config.critic_width, "num_layers": config.critic_layers}
         self.critics = nn.ModuleDict({"global": PatchDiscriminator(**sizes, **layers)})
         if isinstance(self.generator, Segmenting) and config.region.local_width:
-            local = {"width": max(1, config.critic_width // 2), "num_layers": config.critic_layers - 1}
+            local: dict[str, Any] = {
+                "width": max(1, config.critic_width // 2),
+                "num_layers": config.critic_layers - 1,
+            }
             self.critics.update({region: PatchDiscriminator(**sizes, **local) for region in REGIONS})
         self.is_segmenter_frozen = config.region.segmenter_training == "frozen"
 
