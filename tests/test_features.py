@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from exprgan import losses
 from exprgan.data.action_units import ACTION_UNITS
@@ -20,6 +22,8 @@ from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FeatureNet, _centres_px
+from exprgan.parsing import to_tensor
+from exprgan.systems import load_system
 from exprgan.training.features import (
     FeatureConfig,
     FeatureNetConfig,
@@ -28,6 +32,7 @@ from exprgan.training.features import (
     points_error_px,
     units_loss,
 )
+from exprgan.weights import load_model
 
 SMALL = FeatureNetConfig(widths=(4, 8, 8, 16, 16), num_dimensions=16)
 
@@ -197,7 +202,7 @@ def test_the_losses_can_be_learned() -> None:
     network = task.build()
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     history: list[dict[str, float]] = []
-    for _ in range(40):
+    for _ in range(30):
         loss, terms = task.loss(network, batch)
         optimiser.zero_grad()
         loss.backward()
@@ -208,3 +213,23 @@ def test_the_losses_can_be_learned() -> None:
     assert last["expression"] < 0.3 * first["expression"]
     assert last["points_px"] < 0.7 * first["points_px"]
     assert last["accuracy"] > 0.9
+
+
+@torch.inference_mode()
+def test_the_bundled_embedding_knows_a_face_whose_expression_was_changed(root: Path) -> None:
+    weights = root / "weights"
+    network = load_model("features", weights)
+    files = sorted((root / "tests/data/faces").glob("*.jpg"))
+    crops = torch.cat([to_tensor(np.array(Image.open(file).convert("RGB")), "cpu") for file in files])
+    named = [EXPRESSIONS.index(file.stem.split("_")[1]) for file in files]
+    said = network(crops)
+    assert (said.expression.argmax(dim=1) == torch.tensor(named)).sum() >= len(files) - 1
+    edit = load_system("unified", weights=weights)
+    for expression in ("happy", "anger"):
+        label = torch.full((len(files),), EXPRESSIONS.index(expression))
+        edited = edit(crops, label, torch.ones(len(files)))
+        cosine = network.embed(edited) @ said.embedding.T
+        own = cosine.diagonal()
+        assert (cosine.argmax(dim=1) == torch.arange(len(files))).all()
+        assert own.min() > 0.7
+        assert (own - (cosine - 2 * torch.eye(len(files))).amax(dim=1)).min() > 0.2
