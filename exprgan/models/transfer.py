@@ -53,7 +53,7 @@ class Features(NamedTuple):
     """What the encoder makes of what it sees, images (N, 3, V, V).
 
     stem (N, C, V/4, V/4): shared features. free (N, C, V/4, V/4): AU-free feature, in [-1, 1].
-    related: AU-related feature in [-1, 1], a code (N, D) or maps (N, C, V/4, V/4).
+    related: AU-related feature, a code (N, D) of mean 0 and variance 1 or maps (N, C, V/4, V/4) in [-1, 1].
     """
 
     stem: Tensor
@@ -121,31 +121,34 @@ class CodeBranch(nn.Module):
         super().__init__()
         self.maps = nn.Sequential(
             conv_norm_prelu(channels, channels),
-            conv_norm_prelu(channels, 96, stride=2),
-            conv_norm_prelu(96, 128, stride=2),
-            nn.Conv2d(128, 128, 3, 2, 1),
-            nn.PReLU(128),
+            conv_norm_prelu(channels, channels * 3 // 2, stride=2),
+            conv_norm_prelu(channels * 3 // 2, 2 * channels, stride=2),
+            nn.Conv2d(2 * channels, 2 * channels, 3, 2, 1),
+            nn.PReLU(2 * channels),
         )
-        self.code = nn.Linear(128 * (size // 8) ** 2, code_channels)
+        self.code = nn.Linear(2 * channels * (size // 8) ** 2, code_channels)
+        # of one length for all: tanh, as at the end of the branches of maps, soon saturates here and learns no more
+        self.norm = nn.LayerNorm(code_channels, elementwise_affine=False)
 
     def forward(self, stem: Tensor) -> Tensor:
-        return torch.tanh(self.code(self.maps(stem).flatten(1)))
+        code: Tensor = self.norm(self.code(self.maps(stem).flatten(1)))
+        return code
 
 
 class PixelDecoder(nn.Module):
     """AU-free and AU-related feature to an image: convolutions, two up-samplings, tanh."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            conv_norm_prelu(in_channels, 128),
-            conv_norm_prelu(128, 128),
-            conv_norm_prelu(128, 64),
+            conv_norm_prelu(2 * channels, 2 * channels),
+            conv_norm_prelu(2 * channels, 2 * channels),
+            conv_norm_prelu(2 * channels, channels),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
-            conv_norm_prelu(64, 32),
+            conv_norm_prelu(channels, channels // 2),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
-            conv_norm_prelu(32, 16),
-            nn.Conv2d(16, 3, 3, 1, 1),
+            conv_norm_prelu(channels // 2, max(16, channels // 4)),
+            nn.Conv2d(max(16, channels // 4), 3, 3, 1, 1),
             nn.Tanh(),
         )
 
@@ -194,7 +197,9 @@ class TransferNet(nn.Module):
             raise ValueError(
                 f"of {image_size} px, {self.seen[2]} are seen, no multiple of 32; take 128 or 256."
             )
-        self.stem = nn.Sequential(conv_norm_prelu(3, 32, 4, 2), conv_norm_prelu(32, channels, 4, 2))
+        self.stem = nn.Sequential(
+            conv_norm_prelu(3, channels // 2, 4, 2), conv_norm_prelu(channels // 2, channels, 4, 2)
+        )
         self.free_branch = self._maps_branch(channels, depth)
         is_code = decoder == "edit"
         self.related_branch: nn.Module = (
@@ -217,7 +222,7 @@ class TransferNet(nn.Module):
                 out_channels=16 * EDIT_CHANNELS,
             )
         else:
-            self.decoder = PixelDecoder(channels + related_channels)
+            self.decoder = PixelDecoder(channels)
 
     @staticmethod
     def _maps_branch(channels: int, depth: int) -> nn.Sequential:

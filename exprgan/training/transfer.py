@@ -40,7 +40,7 @@ class TransferLossWeights:
 
     lambda_self: float = 10.0  # self-reconstruction x_11, x_22 (3)
     lambda_cycle: float = 10.0  # cross-cycle: swapped, encoded again and swapped back (40)
-    lambda_units: float = 1.0  # levels of action units from the AU-related feature
+    lambda_units: float = 2.0  # levels of action units from the AU-related feature
     lambda_units_swapped: float = 0.5  # the same from the swapped image, whose levels are the other's
     lambda_multi_class: float = 1.0  # multi-class adversary on the AU-free feature (400, for 1,936 classes)
     lambda_swap: float = 0.3  # swap consistency (1.2)
@@ -60,8 +60,7 @@ class TransferConfig:
 
     loss: TransferLossWeights = field(default_factory=TransferLossWeights)
     mix: TransferMix = field(default_factory=TransferMix)
-    related: str = "code"  # or maps: the form of the AU-related feature
-    decoder: str = "edit"  # or pixels
+    decoder: str = "edit"  # or pixels, the paper's form
     depth: int = 2  # convolutions of the AU-free branch, and of a related one of maps
     channels: int = 64  # of stem and branches
     code_channels: int = 64  # length of the AU-related code
@@ -125,7 +124,7 @@ class TransferTask(Task):
     def description(self) -> dict[str, Any]:
         """How to build the averaged part."""
         config = self.config
-        names = ("related", "decoder", "depth", "channels", "code_channels", "num_levels")
+        names = ("decoder", "depth", "channels", "code_channels", "num_levels")
         arguments = {name: getattr(config, name) for name in names}
         arguments["decoder_widths"] = list(config.decoder_widths)
         return {"architecture": "transfer", "arguments": arguments, "image_size": 128}
