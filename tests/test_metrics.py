@@ -55,6 +55,19 @@ def test_masks_split_a_picture_into_what_changed_and_what_did_not() -> None:
         assert np.isnan(figure(first, second, torch.zeros_like(mask))).all()
 
 
+def test_ssim_is_that_of_torchmetrics() -> None:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    generator = torch.Generator().manual_seed(0)
+    first = torch.rand(2, 3, 48, 48, generator=generator, dtype=torch.float64)
+    second = (first + 0.2 * torch.rand(2, 3, 48, 48, generator=generator, dtype=torch.float64)).clamp(0, 1)
+    _, expected = structural_similarity_index_measure(
+        first, second, data_range=1.0, return_full_image=True, reduction="none"
+    )
+    torch.testing.assert_close(metrics.ssim_map(first, second), expected, atol=1e-9, rtol=0)
+    assert float((metrics.ssim_map(first.float(), first.float()) - 1).abs().max()) < 1e-9
+
+
 def test_fid_of_two_gaussians_is_the_closed_form() -> None:
     # feature sets with exact mean and covariance: ±1 corners scaled; FID = |Δμ|² + Σ(σ1 - σ2)²
     corners = torch.tensor([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)]).repeat(250, 1)

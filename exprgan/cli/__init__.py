@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from exprgan.cli import data, doctor, edit, faces, options, output, segment, train, transfer, weights
+from exprgan.cli import data, doctor, edit, eval, faces, options, output, segment, train, transfer, weights
 from exprgan.errors import ExprganError
 
 app = typer.Typer(
@@ -80,6 +80,15 @@ app.command(
         "exprgan train unet --data DATA --output run --set batch_size=8 --dry-run",
     ),
 )(train.train)
+app.command(
+    "eval",
+    short_help="Measure trained systems side by side.",
+    epilog=options.examples(
+        "exprgan eval unified --data DATA --output report",
+        "exprgan eval --compare unified stargan runs/mine --data DATA --output report",
+        "exprgan eval unet bisenet --data DATA --output report",
+    ),
+)(eval.evaluate)
 app.command(
     "doctor",
     short_help="Show versions, devices and weights.",

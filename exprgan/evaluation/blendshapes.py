@@ -35,6 +35,9 @@ SCORES = {
 JUDGED_SCORES = tuple(name for name in SCORES if name != "smile R-L")
 """Columns that our own expression judge estimates: those that are scores."""
 
+POORLY_JUDGED = ("mouthFrown",)
+"""Of these, those whose estimate correlates by less than 0.4 with MediaPipe's score on held-out faces."""
+
 WANTED = {
     "happy": ("mouthSmile",),
     "sad": ("browInnerUp", "mouthFrown"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,7 @@ def held_out_split(face_set: FaceSet) -> str:
 
 
 def choose(
-    sets: Sequence[FaceSet], count: int, seed: int, *, allowed: dict[str, Collection[int]] | None = None
+    sets: Sequence[FaceSet], count: int, seed: int, *, allowed: Mapping[str, Sequence[int]] | None = None
 ) -> Cases:
     """Faces, reference and pairs of an evaluation; the same for the same sets, count and seed.
 
@@ -118,7 +118,7 @@ def choose(
 
 
 def _allowed(
-    pool: list[tuple[FaceSet, int]], allowed: dict[str, Collection[int]]
+    pool: list[tuple[FaceSet, int]], allowed: Mapping[str, Sequence[int]]
 ) -> list[tuple[FaceSet, int]]:
     """Entries whose set has a list of allowed rows only where they are on it, in its order."""
     place = {(name, row): number for name, rows in allowed.items() for number, row in enumerate(rows)}
@@ -142,6 +142,8 @@ def render_pairs(data: SyntheticFaces, split: str) -> list[RenderPair]:
     """All pairs neutral -> expression of a split's identities, at the render's own intensity."""
     pairs = []
     for person in data.identities(split):
+        if not person["neutral"]:
+            continue
         neutral = person["neutral"][0]
         source, before = as_signed(data.image(neutral)), face_region(data.mask(neutral), 0)
         for expression, frames in person.items():

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.teacher_cache import TeacherCache
 from exprgan.evaluation.cases import Case, as_signed
+from exprgan.evaluation.sources import NetworkFiles
 from exprgan.system_files import SystemFiles
-from exprgan.systems import System, load_system
+from exprgan.systems import load_system
+
+Call = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 NO_EDIT = "no edit"
 TEACHER = "geometry teacher"
@@ -106,46 +110,76 @@ class Teacher:
         return None
 
 
-class Trained:
-    """A trained system.
+class Network:
+    """A network behind one call, an aligned crop in and the edited crop out; its time and size.
 
     Args:
-        files: Where it is.
-        name: Title of its row; the name of its files by default.
+        name: Title of its row.
+        facts: What the report says of it.
+        call: (image, expression, strength) -> edited, as a `System` takes them.
+        modules: All networks that a call runs.
     """
 
-    def __init__(self, files: SystemFiles, source: str, name: str = "") -> None:
-        self.system: System = load_system(source, weights=None if files.run else files.weights)
-        self.name = name or files.name
-        self.facts: dict[str, Any] = {
-            "kind": "system",
-            "source": source,
-            "architecture": files.architecture,
-            "sha256": files.sha256,
-        }
+    def __init__(
+        self, name: str, facts: dict[str, Any], call: Call, modules: Sequence[torch.nn.Module]
+    ) -> None:
+        self.name, self.facts, self.call, self.modules = name, facts, call, modules
 
     def edit(self, case: Case, expressions: Sequence[int]) -> Tensor | None:
         count = len(expressions)
-        return self.system(
-            case.image.expand(count, -1, -1, -1).contiguous(),
-            torch.tensor(list(expressions)),
-            torch.ones(count),
-        )
+        image = case.image.expand(count, -1, -1, -1).contiguous()
+        return self.call(image, torch.tensor(list(expressions)), torch.ones(count))
 
     def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
-        return self.system(image, torch.tensor([expression]), torch.tensor([strength]))
+        return self.call(image, torch.tensor([expression]), torch.tensor([strength]))
 
     def cost(self, image: Tensor) -> Cost | None:
         def once() -> float:
             begun = time.perf_counter()
-            self.system(image, torch.tensor([1]), torch.ones(1))
+            self.call(image, torch.tensor([1]), torch.ones(1))
             return (time.perf_counter() - begun) * 1000
 
         once()
         times = [once() for _ in range(TIMED_RUNS)]
-        return Cost(statistics.median(times), self.parameters())
+        parameters = sum(weight.numel() for module in self.modules for weight in module.parameters())
+        return Cost(statistics.median(times), parameters)
 
-    def parameters(self) -> int:
-        """Parameters of all networks that an edit runs."""
-        modules = [part for part in vars(self.system).values() if isinstance(part, torch.nn.Module)]
-        return sum(weight.numel() for module in modules for weight in module.parameters())
+
+def trained(files: SystemFiles, name: str) -> Network:
+    """A trained system that takes expressions by name.
+
+    Args:
+        files: Where it is.
+        name: Title of its row.
+    """
+    system = load_system(files.run or files.weights / files.name, weights=files.weights)
+    modules = [part for part in vars(system).values() if isinstance(part, torch.nn.Module)]
+    facts = _facts(str(files.run or files.name), files.architecture, files.sha256)
+    return Network(name, facts, system, modules)
+
+
+def transferring(files: NetworkFiles, name: str, drivers: Tensor) -> Network:
+    """A trained `transfer` network: an expression is asked for by a face that shows it.
+
+    Args:
+        files: Where it is.
+        name: Title of its row.
+        drivers: One person in the eight expressions, (8, 3, 256, 256) in [-1, 1].
+    """
+    network = files.load()
+    size: int = network.image_size
+    small_drivers = F.interpolate(drivers, (size, size), mode="area")
+
+    @torch.inference_mode()
+    def call(image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
+        small = F.interpolate(image, (size, size), mode="area")
+        change = network(small_drivers[expression], small, strength).float() - small
+        enlarged = F.interpolate(change, image.shape[-2:], mode="bicubic", align_corners=False)
+        return (image + enlarged).clamp(-1, 1)
+
+    facts = _facts(files.source, files.architecture, files.sha256)
+    return Network(name, facts, call, [network])
+
+
+def _facts(source: str, architecture: str, sha256: str) -> dict[str, Any]:
+    return {"kind": "system", "source": source, "architecture": architecture, "sha256": sha256}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -35,6 +36,7 @@ PHOTO_SOURCES = (
     "london (CC BY 4.0, DeBruine & Jones 2017, Face Research Lab London Set), faker (CC0 1.0)"
 )
 RENDER_SOURCE = "synthetic-faces, train split (renders of this project; asset licences in its LICENSES.txt)"
+HEADLINES = ("accuracy", "balanced_accuracy", "auc", "eer")
 LEAST_TESTED = 2
 """Labelled held-out photographs of an expression that make it a tested class."""
 
@@ -133,8 +135,9 @@ def report_of(judge: nn.Module, data: Path) -> dict[str, Any]:
 CARD = """# {name}: {title}
 
 Architecture `{architecture}` of `exprgan.models.judges`, {parameters:.2f} million parameters, a small residual
-network of our own. Takes {takes} of an aligned crop, RGB in [-1, 1]. It serves `exprgan eval` alone: no
-system is trained with it, and it has seen no system's edits and no render of the geometry teacher.
+network of our own. Takes {takes} of an aligned crop, RGB in [-1, 1].
+It serves `exprgan eval` alone: no system is trained with it, and it has seen no system's edits and no render of the
+geometry teacher.
 
 Licence of the weights: Apache-2.0. Trained from nothing, {kimg:.0f} thousand samples, on
 {data}
@@ -203,7 +206,13 @@ def publish(name: str, run: Path, report: dict[str, Any], folder: Path) -> None:
     config = {
         **network,
         "data": data,
-        "metrics": report,
+        "metrics": {
+            f"{title}: {key}": figures[key]
+            for title, figures in report.items()
+            for key in HEADLINES
+            if key in figures
+        },
+        "report": report,
         "training": {**json.loads((run / "options.json").read_text()), "done_kimg": kimg},
     }
     if "confusion" in report["synthetic-faces test"]:
@@ -221,12 +230,15 @@ def publish(name: str, run: Path, report: dict[str, Any], folder: Path) -> None:
     else:
         knows = (
             "Two views of a photo, two frames of a rendered identity and two photographs of a London sitter are the "
-            "same person; views differ by light, colour, sharpness, place and a smooth displacement."
+            "same person; views differ by light, colour, sharpness, place and a smooth displacement. The tests below "
+            "are easy: pictures of one person share camera, light and hair there, so they do not show how it does "
+            "on photos of different days."
         )
         title, takes = "an identity judge for evaluation", "a square from the brows to the chin"
     parameters = sum(
         value.numel() for key, value in state.items() if "running" not in key and "num_batches" not in key
     )
+    knows = textwrap.fill(knows, 118)
     card = CARD.format(
         name=name,
         title=title,
@@ -234,7 +246,7 @@ def publish(name: str, run: Path, report: dict[str, Any], folder: Path) -> None:
         parameters=parameters / 1e6,
         takes=takes,
         kimg=kimg,
-        data="\n".join(f"- {line}" for line in data),
+        data="\n".join(textwrap.fill(f"- {line}", 118, subsequent_indent="  ") for line in data),
         knows=knows,
         figures=_figures(report),
     )

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -80,28 +81,51 @@ def content_distance(first: Tensor, second: Tensor) -> NDArray[np.float64]:
 
 def l1(first: Tensor, second: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
     """Mean absolute difference in 8-bit levels, 0 to 255."""
-    return _masked_mean((first - second).abs() * 255, mask)
+    return masked_mean((first - second).abs() * 255, mask)
 
 
 def psnr(first: Tensor, second: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
     """Peak signal-to-noise ratio in dB, at most `PSNR_LIMIT_DB`."""
-    error = _masked_mean((first - second).square(), mask)
+    return decibels(masked_mean((first - second).square(), mask))
+
+
+def decibels(error: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Peak signal-to-noise ratio of mean square errors of pictures in [0, 1], at most `PSNR_LIMIT_DB`."""
     least = 10 ** (-PSNR_LIMIT_DB / 10)
-    decibels: NDArray[np.float64] = -10 * np.log10(np.maximum(error, least))
-    return decibels
+    ratio: NDArray[np.float64] = -10 * np.log10(np.maximum(error, least))
+    return ratio
 
 
 def ssim(first: Tensor, second: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
     """Structural similarity [Wang et al. 2004], Gaussian window of sigma 1.5, mean of the map within the mask."""
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    _, full = structural_similarity_index_measure(
-        first, second, data_range=1.0, return_full_image=True, reduction="none"
-    )
-    return _masked_mean(full, mask)
+    return masked_mean(ssim_map(first, second), mask)
 
 
-def _masked_mean(values: Tensor, mask: Tensor | None) -> NDArray[np.float64]:
+def ssim_map(first: Tensor, second: Tensor) -> Tensor:
+    """Structural similarity by pixel and channel, float64 (N, 3, H, W); the border is mirrored."""
+    maps = [
+        _similarity(one.permute(1, 2, 0).double().numpy(), other.permute(1, 2, 0).double().numpy())
+        for one, other in zip(first, second, strict=True)
+    ]
+    return torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2)
+
+
+def _similarity(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """SSIM of two pictures (H, W, 3); in float64, as variances are differences of near numbers."""
+
+    def local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.GaussianBlur(values, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT_101))
+
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    variance_x, variance_y = local_mean(x * x) - mean_x**2, local_mean(y * y) - mean_y**2
+    covariance = local_mean(x * y) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    similarity: NDArray[np.float64] = luminance * (2 * covariance + c2) / (variance_x + variance_y + c2)
+    return similarity
+
+
+def masked_mean(values: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
     """Means (N,) over channels and the mask's pixels; NaN where it is empty."""
     values = values.double().mean(dim=1, keepdim=True)
     if mask is None:

@@ -160,8 +160,7 @@ class Protocol:
         edits = {
             "cosine": metrics.identity_cosine(judgement.embedding, before.embedding.expand(NUM, -1)),
             "acd": metrics.content_distance(judgement.embedding, before.embedding.expand(NUM, -1)),
-            **_pixels(after, source, mask.expand(NUM, -1, -1, -1), "in"),
-            **_pixels(after, source, 1 - mask.expand(NUM, -1, -1, -1), "out"),
+            **_pixels(after, source, {"in": mask, "out": 1 - mask, "whole": torch.ones_like(mask)}),
         }
         if self.teacher is not None:
             target = self.teacher.edit(case, ALL)
@@ -172,10 +171,10 @@ class Protocol:
             )
         own = {f"own_{key}": np.nan for key in ("psnr", "ssim", "l1", "cosine")}
         if case.expression >= 0:
-            chosen = slice(case.expression, case.expression + 1)
-            whole = _pixels(after[chosen], source[:1], None, "own")
-            own = {f"own_{key}": float(whole[f"{key}_own"][0]) for key in ("psnr", "ssim", "l1")}
-            own["own_cosine"] = float(edits["cosine"][chosen][0])
+            own = {
+                f"own_{key.removesuffix('_whole')}": float(edits[key][case.expression])
+                for key in ("psnr_whole", "ssim_whole", "l1_whole", "cosine")
+            }
         row = _FaceRow(
             edits=edits,
             own=own,
@@ -193,7 +192,7 @@ class Protocol:
         if edited is None:
             return {f"{key}_pair": np.nan for key in ("psnr", "ssim", "l1")}
         found = _pixels(
-            _unit(edited, self.size), _unit(pair.target, self.size), _mask(pair.face, self.size), "pair"
+            _unit(edited, self.size), _unit(pair.target, self.size), {"pair": _mask(pair.face, self.size)}
         )
         return {key: float(value[0]) for key, value in found.items()}
 
@@ -229,9 +228,13 @@ class _FaceRow:
         )
 
 
-def _pixels(first: Tensor, second: Tensor, mask: Tensor | None, suffix: str) -> dict[str, Array]:
-    return {
-        f"psnr_{suffix}": metrics.psnr(first, second, mask),
-        f"ssim_{suffix}": metrics.ssim(first, second, mask),
-        f"l1_{suffix}": metrics.l1(first, second, mask),
-    }
+def _pixels(first: Tensor, second: Tensor, masks: dict[str, Tensor]) -> dict[str, Array]:
+    """PSNR, SSIM and L1 within each mask (1, 1, H, W), under the mask's name."""
+    difference, similarity = first - second, metrics.ssim_map(first, second)
+    figures = {}
+    for name, mask in masks.items():
+        mask = mask.expand(len(first), -1, -1, -1)
+        figures[f"psnr_{name}"] = metrics.decibels(metrics.masked_mean(difference.square(), mask))
+        figures[f"ssim_{name}"] = metrics.masked_mean(similarity, mask)
+        figures[f"l1_{name}"] = metrics.masked_mean(difference.abs() * 255, mask)
+    return figures

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from exprgan.data.face_set import FaceSet
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.segmentation import aligned_photo, class_sets
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.evaluation import metrics
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES
 from exprgan.segmentation_view import segment_crop
@@ -84,6 +86,32 @@ class IouCounter:
             {name: self.iou([name]) for name in occurring},
             {region: self.iou(members) for region, members in REGION_CLASSES.items()},
         )
+
+
+def count_masks(segmenter: nn.Module, data: FaceSet, rows: Sequence[int]) -> tuple[NDArray[np.int64], int]:
+    """Pixels (19, 19) by [label, predicted] of the rows that have masks, and how many those are."""
+    counts, num_images = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64), 0
+    for row in rows:
+        mask = data.mask(row)
+        if mask is None:
+            continue
+        predicted, labels = segment_crop(segmenter, data.image(row)), mask.astype(np.int64)
+        labels[labels >= NUM_CLASSES] = -1  # pixels without a label
+        counts += metrics.confusion(predicted.ravel().astype(np.int64), labels.ravel(), NUM_CLASSES)
+        num_images += 1
+    return counts, num_images
+
+
+def mask_record(counts: NDArray[np.int64]) -> dict[str, Any]:
+    """Figures of `count_masks` for JSON: mIoU over the classes that occur, pixel accuracy, and both by class."""
+    iou, found = metrics.class_iou(counts), metrics.class_accuracy(counts)
+    present = [number for number in range(NUM_CLASSES) if np.isfinite(iou[number])]
+    return {
+        "mean_iou": metrics.rounded(float(iou[present].mean())),
+        "pixel_accuracy": metrics.rounded(metrics.pixel_accuracy(counts)),
+        "class_iou": {CLASS_NAMES[number]: metrics.rounded(float(iou[number])) for number in present},
+        "class_accuracy": {CLASS_NAMES[number]: metrics.rounded(float(found[number])) for number in present},
+    }
 
 
 def evaluate_renders(segmenter: nn.Module, data: SyntheticFaces) -> SegmentationScores:

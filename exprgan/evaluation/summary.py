@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exprgan.evaluation import metrics
-from exprgan.evaluation.blendshapes import JUDGED_SCORES, SCORES, WANTED
+from exprgan.evaluation.blendshapes import JUDGED_SCORES, POORLY_JUDGED, SCORES, WANTED
 from exprgan.evaluation.cases import Cases
 from exprgan.evaluation.metrics import Figure
 from exprgan.evaluation.protocol import NUM, Array, Measured
@@ -87,7 +87,7 @@ def per_edit(measured: Measured, tested: Sequence[int]) -> dict[str, Array]:
     values = {
         "accuracy": right,
         "accuracy_rendered": right_rendered,
-        "wanted": wanted_change(measured.score_changes, JUDGED_SCORES),
+        "wanted": wanted_change(measured.score_changes, JUDGED_SCORES, without=POORLY_JUDGED),
         **measured.edits,
     }
     if measured.landmarker_changes is not None:
@@ -95,16 +95,17 @@ def per_edit(measured: Measured, tested: Sequence[int]) -> dict[str, Array]:
     return values
 
 
-def wanted_change(changes: Array, columns: Sequence[str]) -> Array:
+def wanted_change(changes: Array, columns: Sequence[str], without: Sequence[str] = ()) -> Array:
     """Mean change of the scores that an expression should raise, (C, 8); NaN where no column is known.
 
     Args:
         changes: (C, 8, K).
         columns: Names of the K columns.
+        without: Columns that do not count.
     """
     wanted = np.full(changes.shape[:2], np.nan)
     for name, raised in WANTED.items():
-        places = [columns.index(entry) for entry in raised if entry in columns]
+        places = [columns.index(entry) for entry in raised if entry in columns and entry not in without]
         if places:
             number = EXPRESSIONS.index(name)
             wanted[:, number] = changes[:, number, places].mean(axis=1)
