@@ -64,6 +64,30 @@ def test_a_published_run_is_the_same_system(architecture: str, tmp_path: Path) -
     assert "{" not in card
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "with the published layers and"),
+        ({"width": 16, "label_map": "window"}, "(16 channels for 64, labels"),
+    ],
+)
+def test_the_card_says_how_a_paper_s_layers_were_changed(
+    arguments: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    run = finished_run(tmp_path / "run", "usgan")
+    described = {"architecture": "usgan", "arguments": arguments, "image_size": 128}
+    (run / "network.json").write_text(json.dumps(described))
+    publish.publish(run, tmp_path / "w")
+    assert words in (tmp_path / "w/usgan.md").read_text().replace("\n", " ")
+
+
+def test_what_a_run_started_from_must_be_said(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", "usgan", command=["train", "--initial", "x.safetensors"])
+    with pytest.raises(UsageError, match="--start"):
+        publish.publish(run, tmp_path / "w")
+    assert publish.publish(run, tmp_path / "w", notes=Notes(start="the weights of a paired run")) == "usgan"
+
+
 def test_there_is_a_card_for_every_network_but_the_judges() -> None:
     assert {path.stem for path in CARDS.glob("*.md")} == set(BUILDERS) - JUDGES
 

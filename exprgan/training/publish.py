@@ -84,7 +84,10 @@ def publish(run: Path, weights: Path, *, name: str = "", notes: Notes = Notes())
     name = name or command.get("network") or architecture
     state = load_file(run / "ema.safetensors")
     kimg = _read_lines(run / "log.jsonl")[-1]["kimg"]
-    data = list(notes.data) or data_of(architecture, command.get("command", ()))
+    words = command.get("command", ())
+    if "--initial" in words and not notes.start:
+        raise UsageError(f"{run} started from other weights; say in words by --start what they were.")
+    data = list(notes.data) or data_of(architecture, words)
     metrics = _figures(notes.metrics or {})
     training = {**_read(run / "options.json"), "done_kimg": kimg, "start": notes.start or "fresh weights"}
     if command.get("task"):
@@ -94,6 +97,7 @@ def publish(run: Path, weights: Path, *, name: str = "", notes: Notes = Notes())
         name=name,
         licence=notes.licence,
         parameters=_parameters(state) / 1e6,
+        layers=layers_of(description["arguments"]),
         losses=losses_of(architecture, command.get("task") or {}),
         kimg=kimg,
         start=f" from {notes.start}" if notes.start else " from fresh weights",
@@ -149,6 +153,18 @@ def losses_of(architecture: str, task: Mapping[str, Any]) -> str:
     if has_segmenter and region.get("segmenter_training") == "joint" and region.get("lambda_seg"):
         parts.append("segmentation")
     return f"{', '.join(parts[:-1])} and {parts[-1]} losses" if len(parts) > 1 else f"the {parts[0]} loss"
+
+
+def layers_of(arguments: Mapping[str, Any]) -> str:
+    """What the layers of a paper's generator are beside the published ones, in words."""
+    changes = []
+    if arguments.get("width", 64) != 64:
+        changes.append(f"{arguments['width']} channels for 64")
+    if arguments.get("label_map", "tiled") != "tiled":
+        changes.append("labels weighted by a window instead of everywhere alike")
+    if not arguments.get("skip", True):
+        changes.append("no ultimate skip")
+    return f"the published layers ({', '.join(changes)})" if changes else "the published layers"
 
 
 def metrics_list(metrics: Mapping[str, Any]) -> str:
