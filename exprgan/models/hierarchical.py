@@ -87,11 +87,12 @@ class HierarchicalGenerator(nn.Module):
     def region_masks(self, image: Tensor) -> Tensor:
         """Masks (N, 3, H, W) in [0, 1] of the regions of `REGIONS` in images (N, 3, H, W), dilated."""
         pictures = F.interpolate(image, (SEGMENTER_PX, SEGMENTER_PX), mode="bilinear", align_corners=False)
-        logits = self.segmenter(pictures)
+        # averaged before the softmax, which would else be half of the cost
+        logits = F.adaptive_avg_pool2d(self.segmenter(pictures), (image.shape[-2], image.shape[-1]))
         if self.masks != "soft":
             best = logits.detach().argmax(dim=1)
             logits = 1e3 * F.one_hot(best, logits.shape[1]).permute(0, 3, 1, 2).to(logits.dtype)
-        masks = F.adaptive_avg_pool2d(region_masks(logits), (image.shape[-2], image.shape[-1]))
+        masks = region_masks(logits)
         if self.masks == "box":
             masks = _boxes(masks)
         if self.dilation_px:
