@@ -23,6 +23,7 @@ from exprgan.expressions import EXPRESSIONS
 if TYPE_CHECKING:
     from exprgan.editor import Editor, EditResult, FaceOutcome
     from exprgan.faces.face import Face
+    from exprgan.transfer import Transfer
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ __all__ = [
     "Face",
     "FaceOutcome",
     "NoFaceFound",
+    "Transfer",
     "UnreadableImage",
     "UsageError",
     "WeightsError",
@@ -46,6 +48,7 @@ _LAZY = {
     "EditResult": "exprgan.editor",
     "FaceOutcome": "exprgan.editor",
     "Face": "exprgan.faces.face",
+    "Transfer": "exprgan.transfer",
 }  # imported at first use, because they need torch
 
 
