@@ -247,14 +247,14 @@ RECIPES = {
         sentence="an evaluation's expression judge, of photographs alone",
     ),
     "judge_rendered": Recipe(
-        dataclasses.replace(_JUDGE_LOOP, duration_kimg=56.0),
+        dataclasses.replace(_JUDGE_LOOP, duration_kimg=38.0),
         "judges",
         "JudgeConfig",
         {"rendered": True},
         "an evaluation's expression judge, of photographs and renders",
     ),
     "judge_identity": Recipe(
-        dataclasses.replace(_JUDGE_LOOP, duration_kimg=36.0, batch_size=64),
+        dataclasses.replace(_JUDGE_LOOP, duration_kimg=20.0, batch_size=64),
         "judges",
         "IdentityConfig",
         sentence="an evaluation's identity judge",
