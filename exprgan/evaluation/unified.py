@@ -4,8 +4,7 @@
 
 open-faces val: end-point error of the flow inside the face and peak signal-to-noise ratio inside the face, against
 the geometry teacher. synthetic-faces test: the same ratio against the true render, beside that of doing nothing.
-With --output the unedited and edited crops are written as PERSON_EXPRESSION.png for
-`exprgan.evaluation.blendshapes`.
+`exprgan eval` measures all else, and other systems.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -69,8 +67,8 @@ class Judge:
         )
         return maps, apply_maps(image, maps).clamp(-1, 1)
 
-    def against_teacher(self, pair: Pair) -> tuple[dict[str, float], Tensor]:
-        """Flow error in px and PSNR in dB inside the face, with those of doing nothing; and the edited crop."""
+    def against_teacher(self, pair: Pair) -> dict[str, float]:
+        """Flow error in px and PSNR in dB inside the face, with those of doing nothing."""
         maps, fake = self.edit(pair)
         weight, target = face_weight(pair), _signed(pair.target)
         flow_true = torch.from_numpy(pair.flow_px.transpose(2, 0, 1))[None]
@@ -78,13 +76,12 @@ class Judge:
         flow_weight = losses.downsample(weight, 2) * torch.from_numpy(pair.flow_weight)[None, None]
         error = (flow - flow_true).norm(dim=1, keepdim=True)
         still = flow_true.norm(dim=1, keepdim=True)
-        figures = {
+        return {
             "epe_px": float(losses.weighted_mean(error, flow_weight)),
             "epe_none_px": float(losses.weighted_mean(still, flow_weight)),
             "psnr_db": float(losses.psnr(fake, target, weight)),
             "psnr_none_db": float(losses.psnr(_signed(pair.source), target, weight)),
         }
-        return figures, fake
 
     def against_render(self, pair: Pair) -> dict[str, float]:
         """PSNR inside the face against a true render, with that of doing nothing."""
@@ -107,20 +104,13 @@ def _mean_rows(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, f
     return means
 
 
-def evaluate_teacher(
-    judge: Judge, samples: PairSamples, faces: list[int], output: Path | None = None
-) -> dict[str, dict[str, float]]:
+def evaluate_teacher(judge: Judge, samples: PairSamples, faces: list[int]) -> dict[str, dict[str, float]]:
     """Means by expression over full-strength pairs of the given faces."""
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
     for face in faces:
         for variant, expression in enumerate(EXPRESSIONS):
             pair = samples.photo_pair(face, variant)
-            figures, fake = judge.against_teacher(pair)
-            rows[expression].append(figures)
-            if output is not None:
-                _write_crop(output / f"{face:05d}_{expression}.png", fake)
-                if variant == 0:
-                    _write_crop(output / f"{face:05d}_input.png", _signed(pair.source))
+            rows[expression].append(judge.against_teacher(pair))
     return _mean_rows(rows)
 
 
@@ -135,11 +125,6 @@ def evaluate_synthetic(judge: Judge, synthetic: SyntheticFaces, samples: PairSam
                 )
                 rows[expression].append(judge.against_render(pair))
     return _mean_rows(rows)
-
-
-def _write_crop(path: Path, image: Tensor) -> None:
-    rgb = ((image[0].permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
-    cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
 
 def as_table(rows: dict[str, dict[str, float]]) -> str:
@@ -177,7 +162,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="ema.safetensors of a run instead of stored weights")
     parser.add_argument("--segmenter", default="bundled", help="name of the segmenter's weights, or none")
     parser.add_argument("--faces", type=int, help="only so many val faces")
-    parser.add_argument("--output", type=Path, help="write crops and metrics.json here")
+    parser.add_argument("--output", type=Path, help="write metrics.json here")
     arguments = parser.parse_args()
 
     if arguments.checkpoint:
@@ -197,7 +182,7 @@ def main() -> None:
     judge = Judge(generator, segmenter)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
-    teacher = evaluate_teacher(judge, samples, rows, arguments.output)
+    teacher = evaluate_teacher(judge, samples, rows)
     print(as_table(teacher))
     rendered = evaluate_synthetic(judge, synthetic, samples)
     print(as_table(rendered))
