@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from exprgan.editor import Editor, EditResult, PreparedPhoto
     from exprgan.photo import Photo
 
+BESIDE_THE_SYSTEM = ("bisenet", "face_proposer", "landmarks", "unet")
+"""Networks that an edit may need beside its generator; others, such as judges, have no effect on results."""
 STALE_PART_S = 60
 """Age from which a half-written file of a killed run is removed."""
 _MOST_DEFAULT_WORKERS = 4
@@ -86,14 +88,14 @@ class PhotoReport:
 
 
 def weights_hash(weights: Path | str | None = None, model: Path | str = "unified") -> str:
-    """One sha256 over those of the system that edits and of all networks in the folder of weights.
+    """One sha256 over those of the system that edits and of the networks it works with in the folder of weights.
 
     Raises:
         UsageError: There is no such system.
         WeightsError: There is no such folder, its manifest is damaged or the system has no weights.
     """
     files, records = find_system(model, weights), read_manifest(find_weights_dir(weights))
-    lines = [f"{name} {records[name].sha256}" for name in sorted(records)]
+    lines = [f"{name} {records[name].sha256}" for name in BESIDE_THE_SYSTEM if name in records]
     return sha256_of("\n".join([*lines, f"{files.name} {files.sha256}"]).encode())
 
 

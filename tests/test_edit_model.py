@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,6 +18,7 @@ from exprgan.editor import Editor
 from exprgan.errors import WeightsError
 from exprgan.parsing import crop_bounds
 from exprgan.system_files import find_system
+from exprgan.weights import load_weights, save_weights
 from tests.conftest import RunCli
 from tests.test_systems import make_run
 
@@ -106,8 +108,6 @@ def test_a_wrong_model_is_refused_before_any_work(
 
 
 def test_a_model_without_weights_is_refused_with_the_way_to_get_them(tmp_path: Path, root: Path) -> None:
-    from exprgan.weights import load_weights, save_weights
-
     config, tensors = load_weights("unet", root / "weights")
     save_weights(tmp_path, "unet", tensors, config, "# unet")
     with pytest.raises(WeightsError, match="exprgan train usgan"):
@@ -128,6 +128,19 @@ def test_a_batch_by_one_model_does_not_count_as_done_by_another(
     assert (other.code, "other options" in other.stderr) == (1, True)
 
 
-def test_the_hash_of_a_batch_depends_on_the_models_weights(tmp_path: Path, run: Path) -> None:
+def test_the_hash_of_a_batch_depends_on_the_networks_that_edit_and_no_others(
+    tmp_path: Path, run: Path, root: Path
+) -> None:
     trained_on = make_run(tmp_path / "mine", "sargan")
     assert len({weights_hash(), weights_hash(model=run), weights_hash(model=trained_on)}) == 3
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in ("unified", "unet"):
+        config, tensors = load_weights(name, root / "weights")
+        save_weights(folder, name, tensors, config, f"# {name}")
+    before = weights_hash(folder)
+    save_weights(folder, "another", {"w": torch.ones(2)}, {"architecture": "features", "arguments": {}}, "#")
+    assert weights_hash(folder) == before
+    changed = {key: value * 1.01 if value.is_floating_point() else value for key, value in tensors.items()}
+    save_weights(folder, "unet", changed, config, "# unet")
+    assert weights_hash(folder) != before
