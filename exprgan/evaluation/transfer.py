@@ -8,6 +8,11 @@ people, the answer being a frame of nearly the same recipe. Figures are those in
 peak signal-to-noise ratio (`psnr_db`) and, where the displacement is known, its end-point error (`epe_px`), each beside
 that of leaving the photo as it is (`_none`); `spread_px` is how far two displacements lie apart, at the mean, that come
 of the same expression shown by two different people: 0 where nothing of who shows it gets across.
+
+With --landmarker, MediaPipe's Face Landmarker judges pairs of photographs of open-faces val from outside: how its
+scores of the result agree with those of the photo that shows the expression, by correlation over the pairs (`r`) and
+mean absolute difference (`off`), each beside that of the target's own photo (`_none`). The levels of action units that
+the network learned from come of the same model, on other photographs.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -30,6 +36,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.data.teacher_cache import TeacherCache
 from exprgan.data.transfer_pairs import NUM_EXPRESSIONS, PHOTO, Answer, State, TransferPairs
+from exprgan.evaluation.blendshapes import SCORES, Landmarker
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.transfer import TransferNet
@@ -125,6 +132,43 @@ def evaluate_rendered(judge: TransferJudge, pairs: TransferPairs, count: int) ->
     return _means(rows)
 
 
+def evaluate_photos(
+    judge: TransferJudge, faces: OpenFaces, people: list[int], landmarker: Landmarker, count: int
+) -> dict[str, dict[str, float]]:
+    """Agreement of the landmarker's scores over pairs of photographs, by column and over all columns."""
+    rng = np.random.default_rng(SEED)
+    shown: list[NDArray[np.float64]] = []
+    own: list[NDArray[np.float64]] = []
+    got: list[NDArray[np.float64]] = []
+    for _ in range(count):
+        source, target = (faces.image(people[place]) for place in rng.permutation(len(people))[:2])
+        _, result = judge.edit(source, target)
+        picture = ((result[0] + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        rows = [landmarker.columns(_large(image)) for image in (source, target, picture)]
+        if not np.isnan(rows).any():
+            for column, row in zip((shown, own, got), rows, strict=True):
+                column.append(row)
+    source_scores, target_scores, result_scores = (np.array(column) for column in (shown, own, got))
+    figures = {}
+    for place, name in enumerate(SCORES):
+        wanted, before, after = (scores[:, place] for scores in (source_scores, target_scores, result_scores))
+        figures[name] = {
+            "r": float(np.corrcoef(after, wanted)[0, 1]),
+            "r_none": float(np.corrcoef(before, wanted)[0, 1]),
+            "off": float(np.abs(after - wanted).mean()),
+            "off_none": float(np.abs(before - wanted).mean()),
+        }
+    figures["all"] = {
+        key: float(np.mean([row[key] for row in figures.values()])) for key in figures["jawOpen"]
+    }
+    figures["all"]["pairs"] = len(shown)
+    return figures
+
+
+def _large(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+
+
 def _means(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
     groups = {**rows, "all": [row for group in rows.values() for row in group]}
     means = {
@@ -165,6 +209,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of weights")
     parser.add_argument("--run", type=Path, help="folder of a run, in place of weights")
     parser.add_argument("--faces", type=int, default=60)
+    parser.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker.task, an outside judge")
     parser.add_argument("--output", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     network: Any = load_run(arguments.run) if arguments.run else load_model("transfer", arguments.weights)
@@ -179,6 +224,10 @@ def main() -> None:
         "open-faces val": evaluate_people(judge, pairs, people),
         "synthetic-faces test": evaluate_rendered(judge, pairs, 4 * arguments.faces),
     }
+    if arguments.landmarker:
+        photos = faces.indices("val")
+        with Landmarker(arguments.landmarker) as landmarker:
+            figures["photographs"] = evaluate_photos(judge, faces, photos, landmarker, 2 * arguments.faces)
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.output:

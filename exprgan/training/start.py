@@ -207,8 +207,8 @@ RECIPES = {
     ),
     "transfer": Recipe(
         LoopConfig(
-            duration_kimg=40.0,
-            batch_size=8,
+            duration_kimg=20.0,
+            batch_size=4,
             learning_rate=1e-3,
             warmup_kimg=0.3,
             ema_kimg=0.6,
