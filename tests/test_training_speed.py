@@ -102,6 +102,10 @@ def test_operations_of_a_turn_are_counted() -> None:
     layer = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False)
     image = torch.zeros(2, 3, 8, 8)
     assert training_speed.operations(lambda: layer(image)) == 2 * 2 * 8 * 8 * 5 * 3 * 9
+    whole, first = (training_speed.operations(partial(training_speed.plain(SETUP), n)) for n in (5, 1))
+    assert (
+        5 * first < whole < 12 * first
+    )  # five discriminator steps and one of the generator, which costs more
     assert training_speed.matmul_ceiling("cpu", torch.float32, side=64, repeats=2) > 0
 
 

@@ -25,6 +25,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from exprgan.device import resolve_device
 from exprgan.evaluation.plain_stargan import N_CRITIC, PlainStarGAN
@@ -171,13 +173,24 @@ def matmul_ceiling(device: str, dtype: torch.dtype, side: int = MATMUL_SIDE, rep
     return 2 * side**3 / best
 
 
+class _Counter(TorchDispatchMode):
+    """Adds up the operations of convolutions and matrix products; torch's own counter has no `autograd.grad`."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 def operations(turn: Turn) -> int:
     """Floating-point operations of the convolutions and matrix products of a turn, as torch counts them."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
+    with _Counter() as counter:
         turn()
-    return counter.get_total_flops()
+    return counter.total
 
 
 def table(times: dict[str, Turns], setup: Setup, shares: dict[str, float] | None = None) -> str:
