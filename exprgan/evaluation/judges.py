@@ -57,8 +57,10 @@ def examine_expressions(judge: ExpressionJudge, data: FaceSet, split: str) -> di
 
 @torch.inference_mode()
 def examine_scores(judge: ExpressionJudge, data: OpenFaces, split: str) -> dict[str, float | None]:
-    """Correlation of each score with MediaPipe's over a split."""
+    """Correlation of each score with MediaPipe's over a split; empty for fewer than three faces."""
     rows = data.indices(split)
+    if len(rows) < 3:
+        return {}
     judged = torch.cat([judge.judge(as_signed(data.image(row)))[1] for row in rows]).sigmoid().numpy()
     known = [[column(data.scores(row), SCORES[name]) for name in JUDGED_SCORES] for row in rows]
     together = np.corrcoef(judged.T, np.array(known).T)
@@ -183,7 +185,7 @@ def _figures(report: dict[str, Any]) -> str:
                 f"({figures['same_pairs']} pairs of one person, {figures['different_pairs']} of two; mean cosine "
                 f"{figures['cosine_same']:.2f} and {figures['cosine_different']:.2f})."
             )
-        else:
+        elif figures:
             parts.append(
                 f"{title}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()) + "."
             )
