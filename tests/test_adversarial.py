@@ -28,6 +28,7 @@ from exprgan.training.loop import Trainer
 from exprgan.training.task import TrainingFiles
 from exprgan.weights import load_weights
 from tests.made_faces import LOOP, TASK, DrawnFaces, small_task
+from tests.test_baselines import filled, pictures
 
 SYSTEMS = ("stargan", "sargan", "usgan", "hierarchical")
 SMALL_REGIONS = RegionConfig(local_width=8, dilation_px=2)
@@ -435,3 +436,31 @@ def test_our_form_starts_from_the_bundled_weights(data_dir: Path, tmp_path: Path
         for key, value in stored.items():
             if "running" not in key and "num_batches" not in key:
                 torch.testing.assert_close(trained[f"{part}.{key}"], value.float())
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_and_leaves_plain_weights(tmp_path: Path) -> None:
+    Trainer(small_task(), replace(LOOP, duration_kimg=0.008), tmp_path / "eager").run()
+    Trainer(small_task(), replace(LOOP, duration_kimg=0.008, compile=True), tmp_path / "compiled").run()
+    eager, compiled = (load_file(tmp_path / name / "ema.safetensors") for name in ("eager", "compiled"))
+    assert eager.keys() == compiled.keys()
+
+
+def hierarchical_values(fusion: str) -> Tensor:
+    network = filled(
+        HierarchicalGenerator(width=4, local_width=4, num_blocks=3, fusion=fusion, dilation_px=1)
+    ).eval()
+    with torch.no_grad():
+        y = network(pictures(2, 32), torch.tensor([1, 5]))
+    return torch.stack([y[0, 0, 0, 0], y[0, 2, 16, 7], y[1, 1, 31, 31], y.mean(), y.std()])
+
+
+@pytest.mark.parametrize(
+    ("fusion", "golden"),
+    [
+        ("composite", [-0.10818, 0.22615, -0.06941, 0.05807, 0.15725]),
+        ("conv", [0.93993, -0.33546, -0.62223, -0.00444, 0.42612]),
+    ],
+)
+def test_golden_values_of_the_hierarchical_generator(fusion: str, golden: list[float]) -> None:
+    torch.testing.assert_close(hierarchical_values(fusion), torch.tensor(golden), rtol=2e-3, atol=2e-4)
