@@ -109,6 +109,17 @@ def test_operations_of_a_turn_are_counted() -> None:
     assert training_speed.matmul_ceiling("cpu", torch.float32, side=64, repeats=2) > 0
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cuda_device_is_compared_with_its_matmul_ceiling(tmp_path: Path) -> None:
+    setup = Setup(batch_size=4, image_size=64, width=16, critic_layers=4, device="cuda")
+    turns = training_speed.contestants(setup, tmp_path)
+    assert "ours, bf16, compiled" in turns
+    times = training_speed.compare(turns, 1, setup.device)
+    shares = training_speed.matmul_shares(turns, times, setup.device)
+    assert all(0 < share < 1.2 for share in shares.values())
+
+
 def test_the_command_prints_a_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
