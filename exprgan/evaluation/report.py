@@ -136,7 +136,12 @@ COLUMNS = (
     Column("ssim_pair", "True renders", "SSIM", "higher", 4, "the same"),
     Column("l1_pair", "True renders", "L1", "lower", 2, "the same, in 8-bit levels"),
     Column(
-        "ms_per_face", "Cost", "ms a face", "lower", 0, "median on one CPU thread, all networks of an edit"
+        "ms_per_face",
+        "Cost",
+        "ms a face",
+        "lower",
+        0,
+        "median CPU time of one thread, all networks of an edit",
     ),
     Column("parameters", "Cost", "parameters, M", "lower", 2, "of all networks of an edit", 1e-6),
 )
@@ -235,11 +240,15 @@ def render(record: dict[str, Any], sheets: list[dict[str, Any]]) -> str:
         lstrip_blocks=True,
     )
     columns = columns_of(record)
+    differences = record["differences"]
+    paired = [column for column in columns if differences and column.key in differences[0]["figures"]]
     page = environment.get_template("report.html.j2")
     return page.render(
         record=record,
         columns=columns,
         groups=_groups(columns),
+        paired=paired,
+        paired_groups=_groups(paired),
         best=_best(record, columns),
         by_expression=[column for column in columns if column.key in BY_EXPRESSION],
         expressions=EXPRESSIONS,
@@ -309,4 +318,8 @@ def _plot(record: dict[str, Any]) -> list[dict[str, Any]]:
             point[f"x_{name}"] = round(100 * (x - least) / (1.0001 - least), 2)
             point[f"y_{name}"] = round(100 * (1 - y), 2)
         point["least"] = least
+    points.sort(key=lambda point: float(point["y_value"]))
+    above = -math.inf
+    for point in points:  # names below each other where points are close
+        above = point["y_name"] = max(point["y_value"] - 2.5, above + 5)
     return points
