@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ from torch import Tensor
 
 from exprgan.data import prepared
 from exprgan.data.face_set import open_sets
+from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError, WeightsError
-from exprgan.evaluation.blendshapes import SCORES, WANTED, column
+from exprgan.evaluation.blendshapes import SCORES, WANTED, Landmarker, column
 from exprgan.evaluation.cases import LEAST_REFERENCE, choose, render_pairs
-from exprgan.evaluation.contestants import NoEdit
+from exprgan.evaluation.contestants import NoEdit, Teacher
 from exprgan.evaluation.evaluate import EvalOptions, evaluate
+from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import Judges, face_region
 from exprgan.evaluation.protocol import Protocol
 from exprgan.evaluation.report import COLUMNS, SCHEMA
@@ -400,6 +403,99 @@ def test_without_torchmetrics_the_extra_is_named(
     options = EvalOptions((str(data),), tmp_path, weights=weights)
     with pytest.raises(UsageError, match=r"exprgan\[research\]"):
         evaluate([find_source("stargan", weights)], options)
+
+
+def test_the_landmarker_needs_mediapipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = tmp_path / "face_landmarker.task"
+    model.write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(UsageError, match="pip install mediapipe"):
+        Landmarker(model)
+
+
+class _Scores:
+    """Stands in for MediaPipe's landmarker: every crop smiles as much as it is bright."""
+
+    def columns(self, image: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(SCORES))
+        found[list(SCORES).index("mouthSmile")] = image.mean() / 255
+        return found if image.mean() > 1 else found * np.nan
+
+
+def test_scores_of_the_landmarker_become_changes(data: Path, judges: Judges) -> None:
+    cases = choose(open_sets([data]), 4, 0)
+    bright = torch.full((1, 3, 256, 256), 1.0)
+    measured = Protocol(cases, judges, landmarker=_Scores()).measure(_Copies(bright))
+    before = np.array([float((case.image.mean() + 1) / 2) for case in cases.faces])
+    summary = summarise(measured, cases, [0], measured.features.flatten(0, 1), 0)
+    assert summary.landmarker_scores is not None
+    assert summary.landmarker_scores["sad"]["mouthSmile"] == pytest.approx(1 - before.mean(), abs=1e-3)
+    wanted = summary.by_expression["wanted_landmarker"]
+    assert wanted["happy"].value == pytest.approx(1 - before.mean(), abs=1e-3)
+    dark = Protocol(cases, judges, landmarker=_Scores()).measure(_Copies(-bright))
+    nothing = summarise(dark, cases, [0], measured.features.flatten(0, 1), 0)  # no face found in any edit
+    assert nothing.figures["wanted_landmarker"].count == 0
+
+
+class _MeanColour:
+    """Stands in for the FID Inception."""
+
+    def features(self, crops: np.ndarray) -> Tensor:
+        return torch.from_numpy(crops).float().mean(dim=(1, 2)) / 255
+
+
+def test_published_distances_are_given_where_the_network_is(data: Path, judges: Judges) -> None:
+    cases = choose(open_sets([data]), 4, 0)
+    protocol = Protocol(cases, judges, inception=_MeanColour())
+    reference = protocol.reference_inception()
+    assert reference is not None
+    assert reference.shape == (4, 3)
+    measured = protocol.measure(NoEdit())
+    summary = summarise(measured, cases, [0], measured.features.flatten(0, 1), 0, reference)
+    # eight copies of the reference: the same mean, and nearly the same covariance
+    assert 0 <= summary.figures["fid_inception"].value < 0.1
+    assert summary.figures["kid_inception"].count == 4
+    far = summarise(measured, cases, [0], measured.features.flatten(0, 1), 0, reference + 2)
+    assert far.figures["fid_inception"].value == pytest.approx(12, rel=0.02)  # three times 2 squared
+
+
+@pytest.mark.parametrize(
+    ("content", "installed", "message"),
+    [(None, True, "no file"), (b"x", False, "torch-fidelity"), (b"x", True, "does not hold")],
+)
+def test_inception_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, installed: bool, message: str
+) -> None:
+    path = tmp_path / "inception.pth"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity") if installed else None)
+    with pytest.raises(UsageError, match=message):
+        Inception(path)
+
+
+def test_the_teacher_shows_its_renders_of_its_own_set(
+    monkeypatch: pytest.MonkeyPatch, data: Path, judges: Judges, tmp_path: Path
+) -> None:
+    make_open_faces(tmp_path / "open-faces")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "usable.json").write_text("[2, 3]")
+    (photographs,) = open_sets([tmp_path / "open-faces"])
+    assert isinstance(photographs, OpenFaces)
+    teacher = Teacher(photographs, tmp_path, tmp_path / "cache")
+    assert sorted(teacher.usable()) == [2, 3]
+
+    def get(face: int, variant: int) -> SimpleNamespace:
+        return SimpleNamespace(image=np.full((256, 256, 3), 10 * face + variant, np.uint8))
+
+    monkeypatch.setattr(teacher.cache, "get", get)
+    cases = choose([photographs], 5, 0, allowed={teacher.set_name: teacher.usable()})
+    assert [case.row for case in cases.faces] == [2]  # the only one that is held out
+    measured = Protocol(cases, judges, teacher=teacher).measure(teacher)
+    assert [picture[0, 0, 0] for picture in measured.pictures[0]] == [20, 21, 22, 23, 24, 25, 26, 27]
+    assert (measured.edits["teacher_psnr"] == 59).all()
+    other = choose(open_sets([data]), 1, 0).faces[0]
+    assert teacher.edit(other, [0]) is None
 
 
 def test_every_column_says_what_it_is() -> None:

@@ -73,6 +73,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            "--inception",
+            metavar="FILE",
+            help="Weights of the FID Inception, for FID and KID as published.",
+            show_default=False,
+        ),
+    ] = None,
     weights: options.WeightsOption = None,
     overwrite: options.OverwriteOption = False,
     format: options.FormatOption = Format.human,
@@ -105,7 +114,18 @@ def evaluate(
     from exprgan.evaluation.evaluate import evaluate as run
 
     chosen = EvalOptions(
-        tuple(data), output, faces, size, seed, teacher, cache, weights, landmarker, compare, pictures
+        data=tuple(data),
+        output=output,
+        faces=faces,
+        size=size,
+        seed=seed,
+        teacher=teacher,
+        cache=cache,
+        weights=weights,
+        landmarker=landmarker,
+        inception=inception,
+        compare=compare,
+        pictures=pictures,
     )
     record = run(
         found, chosen, command=["exprgan", *sys.argv[1:]], progress=lambda n: out.progress(n, "edits")

@@ -22,6 +22,7 @@ from exprgan.evaluation import segmentation
 from exprgan.evaluation.blendshapes import Landmarker
 from exprgan.evaluation.cases import Cases, as_signed, choose, held_out_split
 from exprgan.evaluation.contestants import Contestant, NoEdit, Teacher, trained, transferring
+from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import FACE_CLASSES, MASK_MARGIN_PX, NAMES, Judges
 from exprgan.evaluation.protocol import Measured, Protocol, rounded_to_8_bits
 from exprgan.evaluation.report import SCHEMA, Pictures, write_report
@@ -40,7 +41,8 @@ class EvalOptions:
     """What is measured, on what.
 
     faces: photographs to edit, at most. size: side at which pixels are compared. teacher and cache: folders of the
-    geometry teacher's basis and renders. landmarker: MediaPipe's model file. compare: report by face rather than
+    geometry teacher's basis and renders. landmarker: MediaPipe's model
+    file. inception: weights of the FID Inception. compare: report by face rather than
     by system. pictures: faces that the report shows.
     """
 
@@ -53,6 +55,7 @@ class EvalOptions:
     cache: Path | None = None
     weights: Path | None = None
     landmarker: Path | None = None
+    inception: Path | None = None
     compare: bool = False
     pictures: int = 6
 
@@ -189,13 +192,14 @@ def _measure(
             size=options.size,
             teacher=teacher,
             landmarker=landmarker,
+            inception=Inception(options.inception) if options.inception else None,
             num_pictures=options.pictures,
             on_face=step,
         )
         measured = [protocol.measure(contestant) for contestant in contestants]
-    reference = protocol.reference_features()
+    reference, published = protocol.reference_features(), protocol.reference_inception()
     tested = judges.tested_classes
-    summaries = [summarise(one, cases, tested, reference, options.seed) for one in measured]
+    summaries = [summarise(one, cases, tested, reference, options.seed, published) for one in measured]
     record["data"] |= _data_record(cases, sets, options)
     record["features"] = _features_record(cases, reference)
     record["systems"] = [

@@ -20,6 +20,7 @@ from exprgan.evaluation import metrics
 from exprgan.evaluation.blendshapes import Landmarker
 from exprgan.evaluation.cases import Case, Cases, RenderPair, as_signed
 from exprgan.evaluation.contestants import Contestant, Cost, Teacher
+from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import Judgement, Judges
 from exprgan.expressions import EXPRESSIONS
 
@@ -43,6 +44,7 @@ class Measured:
         features: (C, 8, F) for FID and KID.
         score_changes: (C, 8, K) of `JUDGED_SCORES`, by the photographs' judge.
         landmarker_changes: (C, 8, len(SCORES)) by MediaPipe, or None.
+        inception: (C, 8, 2048) features of the FID Inception, or None.
         pictures: uint8 RGB (8, 256, 256, 3) of the first faces.
     """
 
@@ -57,6 +59,7 @@ class Measured:
     features: Tensor
     score_changes: Array
     landmarker_changes: Array | None
+    inception: Tensor | None = None
     pictures: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
@@ -89,6 +92,7 @@ class Protocol:
         size: Side at which pixels are compared, 256 or 128.
         teacher: The geometry teacher, for how near edits come to its renders.
         landmarker: MediaPipe's, or None.
+        inception: The FID Inception, or None.
         num_pictures: Of how many faces the edits are kept for the report.
         on_face: Called after each face and each pair that a contestant has edited.
     """
@@ -101,12 +105,13 @@ class Protocol:
         size: int = 256,
         teacher: Teacher | None = None,
         landmarker: Landmarker | None = None,
+        inception: Inception | None = None,
         num_pictures: int = 6,
         on_face: Callable[[], None] = lambda: None,
     ) -> None:
         self.cases, self.judges, self.size = cases, judges, size
         self.teacher, self.landmarker, self.num_pictures = teacher, landmarker, num_pictures
-        self.on_face = on_face
+        self.inception, self.on_face = inception, on_face
         self.masks = [self._face_mask(case) for case in cases.faces]
         self.before = [judges(case.image) for case in cases.faces]
         self.before_columns = [self._columns(case.image) for case in cases.faces]
@@ -128,6 +133,13 @@ class Protocol:
         ]
         return torch.cat(rows)
 
+    def reference_inception(self) -> Tensor | None:
+        """The same in the FID Inception, or None."""
+        if self.inception is None:
+            return None
+        crops = [face_set.image(row)[None] for face_set, row in self.cases.reference]
+        return self.inception.features(np.concatenate(crops))
+
     def measure(self, contestant: Contestant) -> Measured:
         """All figures of a contestant; NaN for what it cannot do."""
         rows = [self._face(contestant, number) for number in range(len(self.cases.faces))]
@@ -145,6 +157,9 @@ class Protocol:
             features=torch.stack([row.judgement.features for row in rows]),
             score_changes=np.stack([row.score_changes for row in rows]),
             landmarker_changes=np.stack([row.columns for row in rows]) if has_columns else None,
+            inception=None
+            if rows[0].inception is None
+            else torch.stack([row.inception for row in rows if row.inception is not None]),
             pictures=[row.pictures for row in rows[: self.num_pictures]],
         )
 
@@ -182,6 +197,7 @@ class Protocol:
             score_changes=judgement.scores - before.scores,
             columns=self._columns(seen) - self.before_columns[number],
             pictures=pictures,
+            inception=None if self.inception is None else self.inception.features(pictures),
         )
         self.on_face()
         return row if bool(edited.isfinite().all()) else row.unknown()
@@ -207,6 +223,7 @@ class _FaceRow:
     score_changes: Array
     columns: Array
     pictures: NDArray[np.uint8]
+    inception: Tensor | None
 
     def unknown(self) -> _FaceRow:
         """The row of a face that the contestant could not edit: nothing counts."""
@@ -225,6 +242,7 @@ class _FaceRow:
             self.score_changes * np.nan,
             self.columns * np.nan,
             self.pictures,
+            None if self.inception is None else self.inception * torch.nan,
         )
 
 

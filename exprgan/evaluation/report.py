@@ -87,6 +87,12 @@ COLUMNS = (
     ),
     Column("kid", "Distribution", "KID", "lower", 3, "kernel distance of the same features, unbiased"),
     Column(
+        "fid_inception", "Distribution", "FID, Inception", "lower", 1, "the same as published: pool layer"
+    ),
+    Column(
+        "kid_inception", "Distribution", "KID, Inception", "lower", 4, "the same as published: pool layer"
+    ),
+    Column(
         "psnr_out",
         "Outside the face",
         "PSNR, dB",
