@@ -1,8 +1,8 @@
 """Samples for unpaired training: a face with a known expression, and another expression that it is to get.
 
-Sources are sets of labelled crops (`exprgan.data.face_set`) and, if wanted, the geometry teacher's renders of photographs,
-which show every person in every expression: without them, some expressions occur in rendered faces alone, and a
-discriminator learns to tell renders from photographs instead of expressions.
+Sources are sets of labelled crops (`exprgan.data.face_set`) and, if wanted, renders of photographs by the geometry
+teacher, which show every person in every expression: without them, some expressions occur in rendered faces alone, and
+a discriminator learns to tell renders from photographs instead of expressions.
 """
 
 from __future__ import annotations
