@@ -25,7 +25,7 @@ from exprgan.evaluation.cases import LEAST_REFERENCE, choose, render_pairs
 from exprgan.evaluation.contestants import NoEdit, Teacher
 from exprgan.evaluation.evaluate import EvalOptions, evaluate
 from exprgan.evaluation.inception import Inception
-from exprgan.evaluation.judging import Judges, face_region
+from exprgan.evaluation.judging import NAMES, Judges, face_region
 from exprgan.evaluation.protocol import Protocol
 from exprgan.evaluation.report import COLUMNS, SCHEMA
 from exprgan.evaluation.sources import find_source, titles
@@ -33,7 +33,7 @@ from exprgan.evaluation.summary import summarise, wanted_change
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES
-from exprgan.weights import save_weights
+from exprgan.weights import find_weights_dir, read_manifest, save_weights
 from tests.conftest import RunCli
 from tests.made_sets import FACES, RENDERS, make_open_faces, make_synthetic_faces
 
@@ -340,6 +340,17 @@ def test_sources_that_cannot_be_measured_say_why(
 ) -> None:
     with pytest.raises(error, match=message):
         find_source(source, weights)
+
+
+def test_weights_without_judges_are_judged_by_the_bundled_ones(data: Path, tmp_path: Path) -> None:
+    architecture, arguments, more = TINY["stargan"]
+    config = {"architecture": architecture, "arguments": arguments, **more}
+    weights = tmp_path / "weights"
+    save_weights(weights, "stargan", build(architecture, **arguments).state_dict(), config, "# card")
+    options = EvalOptions((str(data),), tmp_path / "report", faces=2, size=128, weights=weights, pictures=0)
+    found = evaluate([find_source("stargan", weights)], options)
+    bundled = read_manifest(find_weights_dir())
+    assert [judge["sha256"] for judge in found["judges"]] == [bundled[name].sha256 for name in NAMES]
 
 
 def test_weights_without_judges_are_named(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
 from exprgan.parsing import load_segmenter
 from exprgan.system_files import SystemFiles
 from exprgan.systems import PixelSystem, load_system
-from exprgan.weights import read_manifest
+from exprgan.weights import find_weights_dir, read_manifest
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def evaluate(
     torch.set_num_threads(1)
     try:
         sets = open_sets(options.data)
-        judges = Judges(options.weights)
+        judges = _judges(options.weights)
         record = _head(sets, judges, options, command)
         systems = [s for s in sources if not _is_segmenter(s)]
         faces: list[Pictures] = []
@@ -106,6 +106,13 @@ def evaluate(
         return record
     finally:
         torch.set_num_threads(threads)
+
+
+def _judges(weights: Path | None) -> Judges:
+    """The judges of a folder of weights that was named, where it has them; else the bundled ones."""
+    if weights is not None and set(NAMES) <= set(read_manifest(find_weights_dir(weights))):
+        return Judges(weights)
+    return Judges()
 
 
 def _torchmetrics_version() -> str:
