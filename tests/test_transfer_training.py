@@ -268,3 +268,14 @@ def test_kept_part_is_the_network_alone() -> None:
     task = make()
     model = task.build()
     assert isinstance(task.averaged(model), TransferNet)
+
+
+def test_swapped_images_do_not_teach_colours_what_the_encoder_wants_to_read() -> None:
+    only = {"lambda_paired": 0.0, "lambda_self": 0.0, "lambda_cycle": 0.0, "lambda_units": 0.0}
+    task = make(replace(SMALL, loss=TransferLossWeights(lambda_multi_class=0.0, **only)))
+    model = task.build()
+    task.generator_loss(model, batch_of(task, 2))[0].backward()
+    gradient = model.generator.decoder.head.weight.grad.unflatten(0, (-1, 16))  # one row for each map
+    flow, shade, mask, place, light = gradient.split([2, 3, 1, 2, 3])
+    assert flow.any() and mask.any()
+    assert not shade.any() and not place.any() and not light.any()

@@ -171,7 +171,14 @@ class TransferTask(Task):
             terms["multi_class"] = losses.multi_class_confusion(model.feature_critic(faces.features.free))
         chosen = self._chosen(len(levels))
         if len(chosen):
-            terms |= self._unpaired_terms(model, faces, swapped.clamp(-1, 1), levels, chosen)
+            some = swapped[chosen]
+            if edit is not None:
+                # colours must not learn from these terms: they become a hidden hint for the encoder, red chins
+                moved = HalfEdit(*[part[chosen] for part in edit])
+                moved = moved._replace(shade=moved.shade.detach(), interior=moved.interior.detach())
+                with torch.autocast(faces.image.device.type, enabled=False):
+                    some = net.edited(faces.image[chosen], moved)
+            terms |= self._unpaired_terms(model, _pick(faces, chosen), some.clamp(-1, 1), levels, chosen)
         return self._total(terms), terms
 
     def critics_loss(self, model: TransferNetworks, batch: dict[str, Tensor]) -> Losses:
@@ -221,11 +228,10 @@ class TransferTask(Task):
         return torch.cat([torch.arange(pairs), torch.arange(pairs) + count // 2])
 
     def _unpaired_terms(
-        self, model: TransferNetworks, faces: _Batch, swapped: Tensor, levels: Tensor, chosen: Tensor
+        self, model: TransferNetworks, some: _Batch, swapped: Tensor, levels: Tensor, chosen: Tensor
     ) -> dict[str, Tensor]:
-        """Self-reconstruction, cross-cycle, levels of the swapped images, swap consistency."""
+        """Self-reconstruction, cross-cycle, levels of the swapped images, swap consistency, of the chosen faces."""
         net, weights = model.generator, self.config.loss
-        some, swapped = _pick(faces, chosen), swapped[chosen]
         partner_levels = levels.roll(len(levels) // 2, 0)[chosen]
         partner_levels = torch.where(some.strength[:, None] < 1, -1, partner_levels)
         own = net.decode(some.features, some.features.related, some.image)
