@@ -125,7 +125,7 @@ def photos(tmp_path: Path, sample_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A folder with a.jpg and b.png; the command runs in it."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(sample_path, "a.jpg")
-    picture = cv2.imread(str(sample_path))
+    picture = np.asarray(cv2.imread(str(sample_path)))
     cv2.imwrite("b.png", np.ascontiguousarray(picture[:, ::-1]))
     return tmp_path
 

@@ -16,9 +16,9 @@ from exprgan.data.action_units import ACTION_UNITS
 from exprgan.data.geometry_teacher.recipes import RECIPES
 from exprgan.data.mixed_renders import NUM_MIXTURES, VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.data.open_faces import OpenFaces
+from exprgan.data.pairs import HALF
 from exprgan.data.teacher_cache import TeacherCache
 from exprgan.data.transfer_pairs import (
-    HALF,
     PHOTO,
     Answer,
     TransferMix,
