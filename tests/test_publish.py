@@ -55,7 +55,7 @@ def test_a_published_run_is_the_same_system(architecture: str, tmp_path: Path) -
     assert "command" not in json.dumps(config)  # paths of the machine it was trained on
     card = (tmp_path / "weights" / f"{name}.md").read_text()
     assert f"exprgan edit --model {name}" in card
-    assert "12 thousand samples from fresh weights" in card
+    assert "12.3 thousand samples from fresh weights" in card
     is_joint = architecture == "hierarchical"
     losses = (
         "classification, cycle and segmentation losses" if is_joint else "classification and cycle losses"
