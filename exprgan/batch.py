@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from exprgan import __version__, image_io
 from exprgan.batch_manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.batch_plan import Job
+from exprgan.device import one_thread
 from exprgan.errors import UsageError
 from exprgan.image_decode import reason
 from exprgan.system_files import find_system
@@ -309,19 +310,6 @@ def run(
                 report = future.result()
                 halted = halted or report.disk_is_full or (fail_fast and report.error is not None)
                 yield report
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread for each operation on the CPU inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _use_one_thread() -> None:

@@ -54,3 +54,16 @@ def memory_errors(device: str) -> Iterator[None]:
             raise
         other = "use a smaller photo" if device == "cpu" else "use --device cpu or a smaller photo"
         raise DeviceError(f"The memory of the device {device} does not suffice; {other}.") from error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for each operation on the CPU inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -167,8 +167,8 @@ def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
 
 
 def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
-    from exprgan.batch import one_thread
     from exprgan.cli.edit_report import show_photo
+    from exprgan.device import one_thread
 
     with one_thread():
         report = work(plan.jobs[0])
@@ -259,8 +259,9 @@ def _edit_pipe(
 ) -> None:
     """One photo from stdin to stdout or to a file."""
     from exprgan import image_io
-    from exprgan.batch import edit_bytes, make_folder, one_thread
+    from exprgan.batch import edit_bytes, make_folder
     from exprgan.cli.edit_report import show_photo
+    from exprgan.device import one_thread
 
     with one_thread():
         report, data = edit_bytes(editor, sys.stdin.buffer.read(), settings, expression, output)

@@ -76,7 +76,8 @@ def transfer(
     work = _plan(source, target, output, overwrite=overwrite, is_swap=swap)
 
     from exprgan import image_io
-    from exprgan.batch import make_folder, one_thread
+    from exprgan.batch import make_folder
+    from exprgan.device import one_thread
 
     photos = image_io.read(source), image_io.read(target)
     from exprgan.transfer import Transfer

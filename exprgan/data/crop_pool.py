@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from exprgan.data.crops import Crop, CropConfig, Cropper, Unusable
 from exprgan.data.readers import Record
+from exprgan.device import one_thread
 from exprgan.errors import ExprganError
 
 CHUNK = 8
@@ -45,7 +46,9 @@ def crops_of(records: Sequence[Record], config: CropConfig, jobs: int) -> Iterat
     cropper = Cropper(config, finds_faces=finds_faces)
     if jobs == 1 or len(records) == 1:
         for record in records:
-            yield record, _attempt(cropper, record)
+            with one_thread():  # as in the processes: crops do not depend on their number
+                result = _attempt(cropper, record)
+            yield record, result
         return
     del cropper
     chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
