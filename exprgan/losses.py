@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -197,21 +196,3 @@ def hard_mean(
     if weights is None:
         return pixel_losses[hard].mean()
     return (pixel_losses[hard] * weights[hard]).sum() / weights[hard].sum()
-
-
-def segmentation(
-    logits: Tensor, labels: Tensor, *, threshold: float = 0.7, min_share: float = 1 / 16
-) -> Tensor:
-    """Cross-entropy L_S over hard pixels.
-
-    Args:
-        logits: (N, K, H, W).
-        labels: (N, H, W) int64; 255 is unlabelled.
-        threshold: Pixels whose right class has at least this probability do not count; 1 keeps all.
-        min_share: As for `hard_mean`.
-    """
-    pixel_losses = F.cross_entropy(logits.float(), labels, ignore_index=255, reduction="none")[labels != 255]
-    if not pixel_losses.numel():
-        return logits.sum() * 0
-    limit = -math.log(threshold) if threshold < 1 else -1.0
-    return hard_mean(pixel_losses, limit=limit, min_share=min_share)

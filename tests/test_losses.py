@@ -144,16 +144,5 @@ def test_hard_mean_keeps_what_is_hard_and_a_least_share() -> None:
     assert float(losses.hard_mean(values, limit=0.4, min_share=0, weights=weights)) == pytest.approx(3.2 / 4)
 
 
-def test_segmentation_loss_leaves_sure_and_unlabelled_pixels_out() -> None:
-    logits = torch.zeros(1, 2, 1, 3)
-    logits[0, 0, 0, 0] = 20  # sure and right
-    labels = torch.tensor([[[0, 1, 255]]])
-    assert float(losses.segmentation(logits, labels, min_share=0)) == pytest.approx(math.log(2))
-    assert float(losses.segmentation(logits, labels, threshold=1, min_share=0)) == pytest.approx(
-        math.log(2) / 2
-    )
-    assert float(losses.segmentation(logits, torch.full((1, 1, 3), 255))) == 0
-
-
 def test_l1_is_the_mean_absolute_difference() -> None:
     assert float(losses.l1(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 1.0]))) == pytest.approx(1.5)

@@ -84,10 +84,8 @@ class AdversarialConfig:
     lambda_rec: float = 10.0
     lambda_gp: float = 10.0  # wgan-gp's penalty; with the others 0 leaves it out
     lambda_paired: float = 0.0  # L1 to the true answer where the data know it, mostly where it changes; ours
-    lambda_perceptual: float = (
-        0.0  # of our feature network, to the answer or, unpaired, to the cycle's start; ours
-    )
-    lambda_identity: float = 0.0  # of our feature network; ours
+    lambda_perceptual: float = 0.0  # of our feature network, to the true answer where the data know it; ours
+    lambda_identity: float = 0.0  # of our feature network, to the input; ours
     mix: LabelledMix = field(default_factory=LabelledMix)
     region: RegionConfig = field(default_factory=RegionConfig)
 

@@ -27,7 +27,6 @@ class Recipe:
     module: str  # of exprgan.training: has `make_task(files, config) -> Task`
     config: str = ""  # class of that module with the task's own settings
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # of its settings, by name
-    sentence: str = ""  # what it is, for lists
 
     def task_config(self) -> Any:
         """The task's own settings, by default."""
@@ -172,38 +171,20 @@ RECIPES = {
         ),
         "unified",
         "UnifiedConfig",
-        sentence="the generator of `exprgan edit`: edits, paired supervision",
     ),
-    "hierarchical": Recipe(
-        _GAN_LOOP,
-        "adversarial",
-        "AdversarialConfig",
-        {"architecture": "hierarchical"},
-        "the unified system in its paper's form (a reconstruction)",
-    ),
+    "hierarchical": Recipe(_GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "hierarchical"}),
     "unified_end_to_end": Recipe(
         dataclasses.replace(_GAN_LOOP, batch_size=8, duration_kimg=100.0),
         "adversarial",
         "AdversarialConfig",
         {"architecture": "unified_end_to_end", "image_size": 256},
-        "the generator of `exprgan edit` and its segmenter with the papers' losses, from their weights",
     ),
-    "stargan": Recipe(
-        _GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "stargan"}, "the common baseline"
-    ),
+    "stargan": Recipe(_GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "stargan"}),
     "sargan": Recipe(
-        _GAN_LOOP_OF_8,
-        "adversarial",
-        "AdversarialConfig",
-        {"architecture": "sargan", "lambda_rec": 1.0},
-        "residuals with spatial attention",
+        _GAN_LOOP_OF_8, "adversarial", "AdversarialConfig", {"architecture": "sargan", "lambda_rec": 1.0}
     ),
     "usgan": Recipe(
-        _GAN_LOOP_OF_8,
-        "adversarial",
-        "AdversarialConfig",
-        {"architecture": "usgan", "lambda_rec": 1.0},
-        "SARGAN without attention",
+        _GAN_LOOP_OF_8, "adversarial", "AdversarialConfig", {"architecture": "usgan", "lambda_rec": 1.0}
     ),
     "transfer": Recipe(
         LoopConfig(
@@ -216,48 +197,38 @@ RECIPES = {
         ),
         "transfer",
         "TransferConfig",
-        sentence="the network of `exprgan transfer`; a sample is a pair of faces",
     ),
-    "unet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "unet"}, "a segmenter"),
-    "bisenet": Recipe(
-        _SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "bisenet"}, "a segmenter"
-    ),
+    "unet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "unet"}),
+    "bisenet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "bisenet"}),
     "landmarks": Recipe(
         LoopConfig(duration_kimg=160.0, batch_size=32, learning_rate=2e-3, ema_kimg=4.0, seed=1),
         "landmarks",
         "LandmarkTrainingConfig",
-        sentence="the dense landmarks of the built-in detector",
     ),
     "face_proposer": Recipe(
         LoopConfig(duration_kimg=45.0, learning_rate=2e-3, seed=1),
         "face_proposer",
         "ProposerTrainingConfig",
-        sentence="the first step of the built-in detector",
     ),
     "features": Recipe(
         LoopConfig(duration_kimg=14.0, batch_size=32, learning_rate=8e-4, clip_norm=10.0, seed=1),
         "features",
         "FeatureConfig",
-        sentence="what perceptual and identity losses compare",
     ),
     "judge": Recipe(
         _JUDGE_LOOP,
         "judges",
         "JudgeConfig",
-        sentence="an evaluation's expression judge, of photographs alone",
     ),
     "judge_rendered": Recipe(
-        dataclasses.replace(_JUDGE_LOOP, duration_kimg=38.0),
-        "judges",
-        "JudgeConfig",
-        {"rendered": True},
-        "an evaluation's expression judge, of photographs and renders",
+        dataclasses.replace(_JUDGE_LOOP, duration_kimg=38.0), "judges", "JudgeConfig", {"rendered": True}
     ),
     "judge_identity": Recipe(
         dataclasses.replace(_JUDGE_LOOP, duration_kimg=20.0, batch_size=64),
         "judges",
         "IdentityConfig",
-        sentence="an evaluation's identity judge",
     ),
 }
-"""What `exprgan train` knows, with the settings that the bundled weights were made with."""
+"""What `exprgan train` knows. Settings are the papers' where a paper has them, else those that the bundled weights were
+made with; docs/training-queue.md says with which the bundled weights of the papers' systems were made.
+"""
