@@ -20,18 +20,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprgan import __version__, image_io
+from exprgan import __version__
 from exprgan.batch_manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.batch_plan import Job
 from exprgan.device import one_thread
 from exprgan.errors import UsageError
-from exprgan.image_decode import reason
+from exprgan.photos import image_io
+from exprgan.photos.decode import reason
 from exprgan.system_files import find_system
 from exprgan.weights import find_weights_dir, read_manifest
 
 if TYPE_CHECKING:
     from exprgan.editor import Editor, EditResult, PreparedPhoto
-    from exprgan.photo import Photo
+    from exprgan.photos.photo import Photo
 
 BESIDE_THE_SYSTEM = ("bisenet", "face_proposer", "landmarks", "unet")
 """Networks that an edit may need beside its generator; others, such as judges, have no effect on results."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from exprgan.errors import ExprganError
-from exprgan.image_decode import reason
+from exprgan.photos.decode import reason
 
 MANIFEST_NAME = ".exprgan-manifest.jsonl"
 

@@ -160,7 +160,7 @@ def plan_jobs(sources: Sequence[str], options: PlanOptions, disk: FileView | Non
 
 def result_paths(name: Path, expressions: Sequence[str], folder: Path) -> dict[str, Path]:
     """The files for each expression of a photo, in a folder; the photo's name may have folders, too."""
-    from exprgan.image_io import EXTENSIONS
+    from exprgan.photos.image_io import EXTENSIONS
 
     suffix = name.suffix if name.suffix.lower() in EXTENSIONS else ".png"
     return {each: folder / name.with_name(f"{name.stem}-{each}{suffix}") for each in expressions}
@@ -242,14 +242,14 @@ def _fixed_part(pattern: str) -> Path:
 
 
 def _looks_like_a_photo(path: Path) -> bool:
-    from exprgan.image_io import READABLE_EXTENSIONS
+    from exprgan.photos.image_io import READABLE_EXTENSIONS
 
     return path.suffix.lower() in READABLE_EXTENSIONS
 
 
 def _check_extension(path: Path, option: str = "--output") -> None:
-    from exprgan.image_decode import FORMATS_TEXT
-    from exprgan.image_io import EXTENSIONS
+    from exprgan.photos.decode import FORMATS_TEXT
+    from exprgan.photos.image_io import EXTENSIONS
 
     if path.suffix.lower() not in EXTENSIONS:
         what = f"*{path.suffix} files" if path.suffix else "Files without an extension"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from exprgan import colour, image_io
 from exprgan.editor import EditResult
+from exprgan.photos import colour, image_io
 
 PANEL_PX = 512
 """Longer side of each picture on a sheet."""

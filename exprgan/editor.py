@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from exprgan import colour, image_encode, image_io
 from exprgan.blend import Edit, apply_edit
 from exprgan.device import memory_errors, resolve_device
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
@@ -33,7 +32,8 @@ from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker
 from exprgan.models.segmenters import region_masks
 from exprgan.parsing import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
-from exprgan.photo import Photo
+from exprgan.photos import colour, encode, image_io
+from exprgan.photos.photo import Photo
 from exprgan.system_files import find_system
 from exprgan.systems import bundled_segmenter, load_parts
 from exprgan.weights import find_weights_dir, load_model
@@ -98,7 +98,7 @@ class EditResult:
 
     def to_pil(self) -> Image.Image:
         """The edited photo as an 8-bit picture with its colour profile: L, LA, RGB or RGBA, as the input was."""
-        picture = Image.fromarray(image_encode.stored_array(self.photo, self.image))
+        picture = Image.fromarray(encode.stored_array(self.photo, self.image))
         if self.photo.pixel_profile:
             picture.info["icc_profile"] = self.photo.pixel_profile
         return picture

@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan import batch, image_io
+from exprgan import batch
 from exprgan.batch_manifest import MANIFEST_NAME, Entry, Manifest, Origin, sha256_of
 from exprgan.batch_plan import Job
 from exprgan.editor import EditResult, PreparedPhoto
 from exprgan.errors import NoFaceFound, UsageError
-from exprgan.photo import Photo
+from exprgan.photos import image_io
+from exprgan.photos.photo import Photo
 from tests.conftest import RunCli
 
 

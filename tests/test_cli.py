@@ -14,7 +14,7 @@ import pytest
 
 import exprgan
 from exprgan.errors import DeviceError, NoFaceFound
-from exprgan.photo import Photo
+from exprgan.photos.photo import Photo
 from exprgan.weights import find_weights_dir, read_manifest
 from tests.conftest import RunCli
 

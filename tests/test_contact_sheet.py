@@ -11,7 +11,7 @@ from PIL import Image
 from exprgan.contact_sheet import before_after_sheet, write_sheet
 from exprgan.editor import EditResult, FaceOutcome
 from exprgan.faces.face import Face
-from exprgan.photo import Photo
+from exprgan.photos.photo import Photo
 
 
 def made_result(expression: str, colour: tuple[int, int, int]) -> EditResult:

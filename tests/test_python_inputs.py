@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan import colour
 from exprgan.editor import EditResult, as_photo
 from exprgan.errors import UsageError
-from tests.image_io.made_files import cmyk_profile, deep_scene, display_p3, scene
+from exprgan.photos import colour
+from tests.photos.made_files import cmyk_profile, deep_scene, display_p3, scene
 
 
 def unedited(picture: Image.Image) -> Image.Image:

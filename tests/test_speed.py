@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from exprgan import image_io
 from exprgan.errors import WeightsError
 from exprgan.evaluation import speed
+from exprgan.photos import image_io
 from exprgan.weights import find_weights_dir, read_manifest
 
 SAMPLE = Path(__file__).parents[1] / "docs/samples/portrait.jpg"

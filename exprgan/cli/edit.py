@@ -149,7 +149,7 @@ def _work(
 
 def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_plan
-    from exprgan.image_io import read_bytes
+    from exprgan.photos.image_io import read_bytes
 
     lines, failed = [], 0
     for job in plan.jobs:
@@ -258,10 +258,10 @@ def _edit_pipe(
     editor: Editor, settings: EditSettings, expression: str, output: Path | None, *, out: Output
 ) -> None:
     """One photo from stdin to stdout or to a file."""
-    from exprgan import image_io
     from exprgan.batch import edit_bytes, make_folder
     from exprgan.cli.edit_report import show_photo
     from exprgan.device import one_thread
+    from exprgan.photos import image_io
 
     with one_thread():
         report, data = edit_bytes(editor, sys.stdin.buffer.read(), settings, expression, output)

@@ -27,7 +27,7 @@ def faces(
     from exprgan.device import resolve_device
     from exprgan.editor import open_detector, to_uint8
     from exprgan.face_choice import refusal
-    from exprgan.image_io import read
+    from exprgan.photos.image_io import read
 
     photo = read(source)
     finder = open_detector(

@@ -43,13 +43,13 @@ def segment(
 
     import numpy as np
 
-    from exprgan import colour
     from exprgan.device import memory_errors, resolve_device
     from exprgan.editor import open_detector, to_uint8
     from exprgan.face_choice import check_choice, choose_faces
-    from exprgan.image_io import read
     from exprgan.models.segmenters import CLASS_NAMES
     from exprgan.parsing import label_map, load_segmenter
+    from exprgan.photos import colour
+    from exprgan.photos.image_io import read
 
     check_choice(face)
     photo = read(source)
@@ -73,7 +73,7 @@ def _write_png(target: Path, image: Any, labels: Any, overlay: bool) -> None:
 
     from PIL import Image
 
-    from exprgan.image_io import write_atomic
+    from exprgan.photos.image_io import write_atomic
     from exprgan.segmentation_view import overlay as draw_overlay
 
     buffer = BytesIO()

@@ -75,9 +75,9 @@ def transfer(
     _check_faces(face, source_face, is_swap=swap)
     work = _plan(source, target, output, overwrite=overwrite, is_swap=swap)
 
-    from exprgan import image_io
     from exprgan.batch import make_folder
     from exprgan.device import one_thread
+    from exprgan.photos import image_io
 
     photos = image_io.read(source), image_io.read(target)
     from exprgan.transfer import Transfer

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan import colour
 from exprgan.data.pictures import decode_grey
 from exprgan.data.readers import Record
 from exprgan.editor import open_detector, to_uint8
@@ -20,7 +19,8 @@ from exprgan.errors import ExprganError, UnreadableImage
 from exprgan.face_choice import MAX_YAW_DEG
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.face import Face
-from exprgan.image_io import read
+from exprgan.photos import colour
+from exprgan.photos.image_io import read
 
 CROP_PX = 256
 UNLABELLED = 255

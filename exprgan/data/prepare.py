@@ -29,7 +29,7 @@ from exprgan.data.readers import Problem, Record, relative_name
 from exprgan.data.shards import INDEX, pack
 from exprgan.data.splits import split_of
 from exprgan.errors import ExprganError, UsageError
-from exprgan.image_io import write_atomic
+from exprgan.photos.image_io import write_atomic
 
 IMAGES, MASKS, JOURNAL, PROBLEMS = "images", "masks", "journal.jsonl", "problems.csv"
 FORMAT = 1

@@ -24,7 +24,7 @@ from exprgan.data.action_units import ACTION_UNITS
 from exprgan.data.prepared import TABLE, PreparedFaces, Row, read_table, write_table
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.image_io import write_atomic
+from exprgan.photos.image_io import write_atomic
 
 INDEX = "index.json"
 

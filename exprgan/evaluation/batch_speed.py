@@ -21,7 +21,7 @@ from typing import Any
 
 from exprgan.errors import ExprganError, UsageError
 from exprgan.evaluation.speed import Stopwatch, machine
-from exprgan.image_io import READABLE_EXTENSIONS
+from exprgan.photos.image_io import READABLE_EXTENSIONS
 
 
 def make_copies(photos: Path, num_copies: int, folder: Path) -> list[Path]:

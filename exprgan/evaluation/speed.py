@@ -164,7 +164,7 @@ def time_edit(photo: Path, weights: str | None) -> dict[str, Any]:
     editor.detector.detect = detect
     editor.segmenter.forward = watch.part("segment", editor.segmenter.forward)
     editor.generator.forward = watch.part("generate", editor.generator.forward)
-    from exprgan import image_io
+    from exprgan.photos import image_io
 
     source = watch.run("read", lambda: image_io.read(photo))
     prepared = watch.run("prepare", lambda: editor.prepare(source))
@@ -370,7 +370,7 @@ def main() -> None:
 def _saved_scene(portrait: Path, size: str, folder: Path) -> Path:
     from PIL import Image
 
-    from exprgan import image_io
+    from exprgan.photos import image_io
 
     width, height = (int(number) for number in size.split("x"))
     path = folder / "scene.jpg"

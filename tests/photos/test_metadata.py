@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from exprgan import image_io, metadata, png_file
-from tests.image_io.made_files import XMP, deep_png, deep_scene, display_p3, edited, exif_block, saved, scene
+from exprgan.photos import image_io, metadata, png
+from tests.photos.made_files import XMP, deep_png, deep_scene, display_p3, edited, exif_block, saved, scene
 
 
 def test_jpeg_keeps_iptc_and_comment() -> None:
@@ -99,7 +99,7 @@ def signed(kind: str) -> bytes:
         return saved(image, kind, tiffinfo={52545: MANIFEST})
     data = saved(image, kind)
     if kind == "PNG":
-        return png_file.insert_chunks(data, [(b"caBX", MANIFEST)])
+        return png.insert_chunks(data, [(b"caBX", MANIFEST)])
     if kind == "AVIF":
         box = UUID_C2PA + b"\0\0\0\0manifest\0" + bytes(8) + MANIFEST
         return data + struct.pack(">I", len(box) + 8) + b"uuid" + box
@@ -168,10 +168,8 @@ def test_provenance_fits_into_a_jpeg_whose_xmp_is_full(filler: bytes) -> None:
 
 
 def png_chunks_after_pixels(*added: tuple[bytes, bytes]) -> bytes:
-    parts = list(png_file.chunks(saved(Image.fromarray(scene()), "PNG")))
-    return png_file.SIGNATURE + b"".join(
-        png_file.packed_chunk(*chunk) for chunk in (*parts[:-1], *added, parts[-1])
-    )
+    parts = list(png.chunks(saved(Image.fromarray(scene()), "PNG")))
+    return png.SIGNATURE + b"".join(png.packed_chunk(*chunk) for chunk in (*parts[:-1], *added, parts[-1]))
 
 
 def raw_profile(name: bytes, content: bytes) -> tuple[bytes, bytes]:
@@ -183,7 +181,7 @@ def raw_profile(name: bytes, content: bytes) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize(
     "chunks",
     [
-        [(b"eXIf", exif_block(6)), png_file.xmp_chunk(XMP)],
+        [(b"eXIf", exif_block(6)), png.xmp_chunk(XMP)],
         [raw_profile(b"exif", b"Exif\0\0" + exif_block(6)), raw_profile(b"xmp", XMP)],
     ],
     ids=["after the pixels", "as text"],
@@ -193,7 +191,7 @@ def test_png_metadata_are_found_wherever_they_are(chunks: list[tuple[bytes, byte
     photo = image_io.read(png_chunks_after_pixels(*chunks, iptc))
     assert photo.size_hw == (64, 48), "turned upright"
     data = image_io.encode(photo, photo.pixels)
-    assert iptc in list(png_file.chunks(data))
+    assert iptc in list(png.chunks(data))
     again = image_io.read(data)
     assert again.size_hw == (64, 48) and b"Camera" in again.exif and b'Rating="5"' in again.xmp
 

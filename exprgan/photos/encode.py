@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan import exif, metadata, png_file, tiff_file
 from exprgan.errors import UsageError
-from exprgan.image_decode import reason
-from exprgan.photo import Photo
+from exprgan.photos import exif, metadata, png, tiff
+from exprgan.photos.decode import reason
+from exprgan.photos.photo import Photo
 
 JPEG_QUALITY = 95  # for photos that were not JPEG
 CMYK_FADE = 64  # change of an sRGB value, of 255, at which the inks that were there count no more
@@ -48,7 +48,7 @@ def encode_pixels(photo: Photo, pixels: NDArray[Any], target: str) -> bytes:
             "choose a PNG file with --output."
         )
     if target == "TIFF":
-        return tiff_file.encode(photo, stored_array(photo, pixels, deep=True, cmyk=True))
+        return tiff.encode(photo, stored_array(photo, pixels, deep=True, cmyk=True))
     if target == "PNG":
         return _encode_png(photo, stored_array(photo, pixels, deep=True))
     array = stored_array(photo, pixels, cmyk=target == "JPEG", alpha=target != "JPEG")
@@ -138,7 +138,7 @@ def _edited_inks(
     inks: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8], profile: bytes | None
 ) -> NDArray[np.uint8]:
     """Inks (N, 4) of edited pixels; before and after are their sRGB values (N, 3)."""
-    from exprgan.colour import srgb_to_cmyk
+    from exprgan.photos.colour import srgb_to_cmyk
 
     old, new = (srgb_to_cmyk(values[None], profile)[0].astype(np.float32) for values in (before, after))
     change = np.abs(after.astype(np.float32) - before).max(axis=-1, keepdims=True)
@@ -203,9 +203,7 @@ def _encode_jpeg(photo: Photo, array: NDArray[np.uint8]) -> bytes:
 
 def _encode_png(photo: Photo, array: NDArray[Any]) -> bytes:
     data = (
-        _save(array, "PNG", compress_type=PNG_STRATEGY)
-        if array.dtype == np.uint8
-        else png_file.encode_deep(array)
+        _save(array, "PNG", compress_type=PNG_STRATEGY) if array.dtype == np.uint8 else png.encode_deep(array)
     )
     chunks = [chunk for chunk in photo.png_chunks if not (chunk[0] == b"sRGB" and photo.icc_profile)]
     profile = None if photo.mode == "CMYK" else photo.icc_profile
@@ -217,8 +215,8 @@ def _encode_png(photo: Photo, array: NDArray[Any]) -> bytes:
     if photo.exif:
         chunks.append((b"eXIf", photo.exif))
     if photo.xmp:
-        chunks.append(png_file.xmp_chunk(photo.xmp))
-    return png_file.insert_chunks(data, chunks)
+        chunks.append(png.xmp_chunk(photo.xmp))
+    return png.insert_chunks(data, chunks)
 
 
 def _encode_bmp(photo: Photo, array: NDArray[np.uint8]) -> bytes:

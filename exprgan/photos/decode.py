@@ -24,9 +24,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from exprgan import exif, metadata, png_file, tiff_file
 from exprgan.errors import UnreadableImage
-from exprgan.photo import JpegSettings, Photo
+from exprgan.photos import exif, metadata, png, tiff
+from exprgan.photos.photo import JpegSettings, Photo
 
 FORMATS_TEXT = "JPEG, PNG, WebP, AVIF, TIFF or BMP"
 
@@ -113,7 +113,7 @@ def sniff(data: bytes, name: str) -> str:
         raise UnreadableImage(f"{name} is empty (0 bytes); take another copy.")
     for magic, kind in (
         (b"\xff\xd8\xff", "JPEG"),
-        (png_file.SIGNATURE, "PNG"),
+        (png.SIGNATURE, "PNG"),
         (b"II*\0", "TIFF"),
         (b"MM\0*", "TIFF"),
         (b"II+\0", "TIFF"),
@@ -162,16 +162,16 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
             f"{max_pixels / 1e6:.0f} allowed; make it smaller first."
         )
     has_more = _has_further_pictures(image, name)
-    png = png_file.read_metadata(data) if kind == "PNG" else None
-    orientation, exif_block = _exif(image, kind, png)
+    of_png = png.read_metadata(data) if kind == "PNG" else None
+    orientation, exif_block = _exif(image, kind, of_png)
     deep = _deep_mode(image, data, kind, name)
     pixels: NDArray[Any]
     alpha: NDArray[Any] | None
     cmyk: NDArray[np.uint8] | None = None
     if deep:
         pixels, alpha = _decode_deep(data, kind)
-        if png and png.transparent_grey is not None and alpha is None:
-            alpha = np.where(pixels[..., 0] == png.transparent_grey, 0, 65535).astype(np.uint16)
+        if of_png and of_png.transparent_grey is not None and alpha is None:
+            alpha = np.where(pixels[..., 0] == of_png.transparent_grey, 0, 65535).astype(np.uint16)
     else:
         image.load()
         pixels, alpha, cmyk = _channels(image, name)
@@ -182,7 +182,7 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
         alpha = None if alpha is None else np.ascontiguousarray(upright(alpha))
         cmyk = None if cmyk is None else np.ascontiguousarray(upright(cmyk))
     clean_exif = exif.upright_exif(exif_block, (pixels.shape[1], pixels.shape[0]))
-    xmp = png.xmp if png else image.info.get("xmp")
+    xmp = of_png.xmp if of_png else image.info.get("xmp")
     subsampling, depth = (
         _avif_coding(data, name) if kind == "AVIF" else ("4:4:4", image.info.get("bit_depth", 8))
     )
@@ -198,7 +198,7 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
         jpeg=_jpeg_settings(image, orientation) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         lossless=kind in ("PNG", "TIFF", "BMP", "GIF") or (kind == "WEBP" and b"VP8L" in _riff_kinds(data)),
         avif_subsampling=subsampling,
-        png_chunks=png.kept if png else [],
+        png_chunks=of_png.kept if of_png else [],
         cmyk=cmyk,
         notes=tuple(
             _notes(
@@ -214,18 +214,18 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
 def _has_further_pictures(image: Image.Image, name: str) -> bool:
     """Whether a file holds previews or the like beside its one picture; several pictures are refused."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return tiff_file.check_pages(image, name)
+        return tiff.check_pages(image, name)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise UnreadableImage(f"{name} holds {frames} pictures; export the one to edit as a file of its own.")
     return "mp" in image.info or "mpoffset" in image.info
 
 
-def _exif(image: Image.Image, kind: str, png: png_file.PngMetadata | None) -> tuple[int, bytes | None]:
+def _exif(image: Image.Image, kind: str, of_png: png.PngMetadata | None) -> tuple[int, bytes | None]:
     """Orientation still to be applied after decoding, and the EXIF block without its prefix."""
     if kind == "TIFF":  # Pillow turns TIFF pixels upright itself
-        return 1, tiff_file.tiff_exif(image)
-    block = png.exif if png else image.info.get("exif")
+        return 1, tiff.tiff_exif(image)
+    block = of_png.exif if of_png else image.info.get("exif")
     block = block.removeprefix(exif.PREFIX) if block else None
     if kind == "HEIF" and block:  # the decoder turns the pixels and leaves the tag
         block = exif.with_orientation(block, 1)
@@ -236,7 +236,7 @@ def _deep_mode(image: Image.Image, data: bytes, kind: str, name: str) -> str | N
     """Mode of a picture with 16 bits a channel, which Pillow would cut to 8; None for others."""
     if kind == "PNG" and data[24] == 16:
         return {0: "I;16", 2: "RGB;16", 4: "LA;16", 6: "RGBA;16"}[data[25]]
-    return tiff_file.deep_mode(image, name) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    return tiff.deep_mode(image, name) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
 def _decode_deep(data: bytes, kind: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -268,7 +268,7 @@ def _channels(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
     """RGB, alpha and CMYK arrays of a loaded 8-bit picture."""
     if image.mode == "CMYK":
-        from exprgan.colour import cmyk_to_srgb
+        from exprgan.photos.colour import cmyk_to_srgb
 
         cmyk = _to_array(image, "CMYK")
         return cmyk_to_srgb(cmyk, image.info.get("icc_profile")), None, cmyk

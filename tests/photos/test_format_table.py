@@ -1,6 +1,6 @@
 """The table of docs/images.md, a test for each of its cells.
 
-python -m tests.image_io.test_format_table        # prints the table, to be pasted into docs/images.md
+python -m tests.photos.test_format_table        # prints the table, to be pasted into docs/images.md
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 
-from exprgan import colour, image_io
 from exprgan.errors import UsageError
-from tests.image_io.made_files import (
+from exprgan.photos import colour, image_io
+from tests.photos.made_files import (
     XMP,
     adobe_rgb,
     cmyk_profile,
@@ -432,7 +432,7 @@ def table() -> str:
 
 def test_the_table_in_the_documentation_is_this_one(root: Path) -> None:
     text = (root / "docs" / "images.md").read_text(encoding="utf-8")
-    assert table() in text, "paste what `python -m tests.image_io.test_format_table` prints"
+    assert table() in text, "paste what `python -m tests.photos.test_format_table` prints"
 
 
 if __name__ == "__main__":

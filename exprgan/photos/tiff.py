@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from exprgan import exif, metadata
 from exprgan.errors import UnreadableImage, UsageError
-from exprgan.photo import Photo
+from exprgan.photos import exif, metadata
+from exprgan.photos.photo import Photo
 
 _NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _CHANNELS, _EXTRA, _SAMPLE_FORMAT = 254, 258, 262, 277, 338, 339
 _DNG_VERSION, _PHOTOSHOP = 50706, 34377

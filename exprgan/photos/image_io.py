@@ -2,7 +2,7 @@
 
 `read` gives upright RGB pixels in the photo's own colour space, at 8 or 16 bits, and a record of what else
 the file holds; `write` puts edited pixels back into a file of the same kind. Bytes are read here and decoded
-from memory, never by path in a foreign library, so that any file name works. `exprgan.colour` gives the sRGB
+from memory, never by path in a foreign library, so that any file name works. `exprgan.photos.colour` gives the sRGB
 view that networks get.
 """
 
@@ -18,11 +18,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from exprgan import metadata
 from exprgan.errors import ExprganError, UnreadableImage, UsageError
-from exprgan.image_decode import FORMATS_TEXT, HEAD_BYTES, decode, one_line, reason, sniff
-from exprgan.image_encode import encode_pixels
-from exprgan.photo import JpegSettings, Photo
+from exprgan.photos import metadata
+from exprgan.photos.decode import FORMATS_TEXT, HEAD_BYTES, decode, one_line, reason, sniff
+from exprgan.photos.encode import encode_pixels
+from exprgan.photos.photo import JpegSettings, Photo
 
 __all__ = [
     "EXTENSIONS",

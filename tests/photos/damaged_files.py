@@ -1,6 +1,6 @@
 """A corpus of damaged photos: valid files of every kind, each damaged in a way that its number decides.
 
-    python -W error -m tests.damaged_files 0 100      # tries the first hundred, one line of JSON each
+    python -W error -m tests.photos.damaged_files 0 100      # tries the first hundred, one line of JSON each
 
 Run in a process of its own, so that a crash or a hang of a decoder can be seen.
 """
@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from exprgan import colour, image_io, png_file
 from exprgan.errors import UnreadableImage
-from tests.image_io.made_files import (
+from exprgan.photos import colour, image_io, png
+from tests.photos.made_files import (
     XMP,
     cmyk_profile,
     deep_png,
@@ -139,14 +139,14 @@ def _tail_of_another(data: bytearray, rng: np.random.Generator) -> bytearray:
 
 def _part_changed(data: bytearray, rng: np.random.Generator) -> bytearray:
     """Bytes of one chunk of a PNG file changed under a right checksum; of other formats just bytes."""
-    if not data.startswith(png_file.SIGNATURE):
+    if not data.startswith(png.SIGNATURE):
         return _bytes_changed(data, rng)
-    chunks = list(png_file.chunks(bytes(data)))
+    chunks = list(png.chunks(bytes(data)))
     place = int(rng.integers(len(chunks)))
     kind, content = chunks[place]
     if content:
         chunks[place] = kind, bytes(_bytes_changed(bytearray(content), rng))
-    return bytearray(png_file.SIGNATURE + b"".join(png_file.packed_chunk(*chunk) for chunk in chunks))
+    return bytearray(png.SIGNATURE + b"".join(png.packed_chunk(*chunk) for chunk in chunks))
 
 
 DAMAGES: tuple[Callable[[bytearray, np.random.Generator], bytearray], ...] = (

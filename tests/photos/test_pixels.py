@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from exprgan import colour, image_decode, image_io
 from exprgan.errors import UsageError
-from exprgan.photo import Photo
-from tests.image_io.made_files import (
+from exprgan.photos import colour, decode, image_io
+from exprgan.photos.photo import Photo
+from tests.photos.made_files import (
     EXTENSION,
     LOSSLESS,
     deep_png,
@@ -66,7 +66,7 @@ def test_other_modes_keep_their_values(kind: str, mode: str) -> None:
 def test_large_pictures_are_decoded_in_strips(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(Image.fromarray(scene()).convert("RGBA").convert(mode), "TIFF")
     whole = image_io.read(data)
-    monkeypatch.setattr(image_decode, "_STRIP_PIXELS", 500)  # 7 rows of 64
+    monkeypatch.setattr(decode, "_STRIP_PIXELS", 500)  # 7 rows of 64
     strips = image_io.read(data)
     for a, b in ((whole.pixels, strips.pixels), (whole.alpha, strips.alpha), (whole.cmyk, strips.cmyk)):
         assert (a is None) == (b is None)

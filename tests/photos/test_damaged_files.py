@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from exprgan import image_io
 from exprgan.editor import Editor
 from exprgan.errors import UnreadableImage
+from exprgan.photos import image_io
 from tests.conftest import ROOT, RunCli
-from tests.damaged_files import DAMAGES, damaged, outcome, sources
+from tests.photos.damaged_files import DAMAGES, damaged, outcome, sources
 
 NUM_DEFAULT = 462  # about two of each kind of file and damage
 NUM_SLOW = 12_000
@@ -26,7 +26,7 @@ NUM_SLOW = 12_000
 def tried(first: int, last: int) -> Iterator[tuple[str, str]]:
     """Name and outcome of the corpus's files, tried in a process of their own."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.damaged_files", str(first), str(last)],
+        [sys.executable, "-W", "error", "-m", "tests.photos.damaged_files", str(first), str(last)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from exprgan import image_io
-from tests.image_io.made_files import edited, saved, scene
+from exprgan.photos import image_io
+from tests.photos.made_files import edited, saved, scene
 
 
 @pytest.mark.parametrize("quality", [60, 85, 97])

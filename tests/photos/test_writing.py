@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan import image_io
 from exprgan.errors import ExprganError, UsageError
-from tests.image_io.made_files import edited, saved, scene
+from exprgan.photos import image_io
+from tests.photos.made_files import edited, saved, scene
 
 
 def test_format_follows_the_source_or_the_extension(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     program = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "from pathlib import Path; from exprgan import image_io; from exprgan.errors import ExprganError\n"
+        "from pathlib import Path; from exprgan.photos import image_io; from exprgan.errors import ExprganError\n"
         "try: image_io.write_atomic(Path(sys.argv[1]), bytes(1_000_000))\n"
         "except ExprganError as error: print(error.exit_code, error)"
     )

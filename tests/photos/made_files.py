@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from exprgan import image_io, png_file
+from exprgan.photos import image_io, png
 
 RNG_SEED = 7
 
@@ -102,7 +102,7 @@ def deep_png(array: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[1 if array.ndim == 2 else array.shape[2]]
     rows = array.astype(">u2").reshape(height, -1).view(np.uint8).reshape(height, -1)
     body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
-    data = png_file.SIGNATURE
+    data = png.SIGNATURE
     for name, content in (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)),
         *chunks,

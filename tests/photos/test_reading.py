@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan import image_io, png_file
 from exprgan.errors import UnreadableImage
-from tests.image_io.made_files import (
+from exprgan.photos import image_io, png
+from tests.photos.made_files import (
     EXTENSION,
     deep_png,
     deep_scene,
@@ -41,7 +41,7 @@ def test_damaged_files_are_refused_in_one_sentence(kind: str) -> None:
 def test_bombs_are_refused_before_decoding() -> None:
     row = zlib.compress(bytes(1000))
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    data = png_file.SIGNATURE
+    data = png.SIGNATURE
     for name, content in ((b"IHDR", header), (b"IDAT", row), (b"IEND", b"")):
         data += (
             struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from exprgan import colour, image_io
-from tests.image_io.made_files import RNG_SEED, adobe_rgb, curve, display_p3, matrix_profile, saved, scene
+from exprgan.photos import colour, image_io
+from tests.photos.made_files import RNG_SEED, adobe_rgb, curve, display_p3, matrix_profile, saved, scene
 
 
 def test_no_profile_and_srgb_are_passed_through() -> None:
