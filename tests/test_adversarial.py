@@ -28,7 +28,7 @@ from exprgan.training.loop import Trainer
 from exprgan.training.task import TrainingFiles
 from exprgan.weights import load_model, load_weights
 from tests.made_faces import LOOP, TASK, DrawnFaces, small_task
-from tests.test_baselines import filled, pictures
+from tests.models.test_baselines import filled, pictures
 
 SYSTEMS = ("stargan", "sargan", "usgan", "hierarchical")
 SMALL_REGIONS = RegionConfig(local_width=8, dilation_px=2)
@@ -322,13 +322,14 @@ def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path, root: Path
 
 
 def nearly_same_runs(one: Path, other: Path) -> None:
-    """The same but for the order of sums, which Adam blows up where a gradient is nearly 0."""
+    """The same but for the order of sums, which Adam blows up where a gradient is nearly 0; how far depends on
+    the processor. A run on half of each batch ends 9 % of the way off, one with another seed 100 %."""
     states = [load_file(folder / "ema.safetensors") for folder in (one, other)]
-    differences = torch.cat([(states[0][name] - states[1][name]).abs().flatten() for name in states[0]])
-    assert float((differences > 1e-4).float().mean()) < 0.01
     fresh = small_task().build().generator.state_dict()
-    moved = torch.cat([(value - fresh[name]).abs().flatten() for name, value in states[0].items()])
-    assert float((moved > 1e-3).float().mean()) > 0.5  # the equality is one of trained weights
+    learned = [name for name in fresh if name.endswith(("weight", "bias"))]  # running means see each part
+    ways = [torch.cat([(state[name] - fresh[name]).flatten() for name in learned]) for state in states]
+    assert float((ways[0] - ways[1]).norm() / ways[0].norm()) < 0.03
+    assert float((ways[0].abs() > 1e-3).float().mean()) > 0.5  # the equality is one of trained weights
     records = [
         [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         for folder in (one, other)
