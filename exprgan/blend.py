@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan import mouth_interior
 from exprgan.faces.align import transform_points
-from exprgan.mouth_interior import CROP_PX_PER_CM
+from exprgan.models import mouth_interior
+from exprgan.models.mouth_interior import CROP_PX_PER_CM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class Edit:
         mask: (256, 256) cover of the paint in [0, 1].
         weight: (256, 256) share of the edit that is carried over; 0 where there is nothing to do and all
             around the border.
-        interior: (256, 256, 5) or None; place (x, y) on the chart of `exprgan.mouth_interior` in cm and natural
+        interior: (256, 256, 5) or None; place (x, y) on the chart of `exprgan.models.mouth_interior` in cm and natural
             log of the light on its RGB, from which the paint is drawn at the photo's resolution.
         residual: (256, 256, 3) or None; added to the RGB values in [0, 1].
         is_grey: the interior is shown without colour.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan.data.action_units import BLENDSHAPES
+from exprgan.action_units import BLENDSHAPES
 from exprgan.models.segmenters import CLASS_NAMES
 
 FACES = Path(__file__).resolve().parent / "data" / "faces"

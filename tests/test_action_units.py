@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exprgan.data.action_units import (
+from exprgan.action_units import (
     ACTION_UNITS,
     BLENDSHAPES,
     from_blendshapes,

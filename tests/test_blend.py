@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from exprgan.blend import CROP_SIZE, Edit, apply_edit, weight_in_photo
+from exprgan.models.mouth_interior import CROP_PX_PER_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW, EditMaps
-from exprgan.mouth_interior import CROP_PX_PER_CM, UPPER_EDGE_CM
 
 MATRIX = np.array([[0.6, 0.05, -40.0], [-0.05, 0.6, -25.0]])
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exprgan import losses
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.face_views import PHOTO, POINTS, FaceViews, ViewMix, one_hot, to_small, warp_small
 from exprgan.data.segmentation import FACE_OVAL
 from exprgan.errors import UsageError

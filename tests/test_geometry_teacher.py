@@ -17,8 +17,8 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.data.teacher_cache import TeacherCache, variant_of
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW
-from exprgan.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 
 
 @pytest.fixture(scope="module")

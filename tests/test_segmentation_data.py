@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -25,21 +24,15 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models.segmenters import CLASS_NAMES
 
-DATA = Path(os.environ.get("EXPRGAN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-needs_data = pytest.mark.skipif(
-    not (DATA / "synthetic-faces" / "set.csv").exists() or not (DATA / "open-faces" / "faces.csv").exists(),
-    reason="synthetic-faces and open-faces are not there; set EXPRGAN_DATA to the folder that holds them",
-)
+
+@pytest.fixture(scope="module")
+def renders(data_dir: Path) -> SyntheticFaces:
+    return SyntheticFaces(data_dir / "synthetic-faces")
 
 
 @pytest.fixture(scope="module")
-def renders() -> SyntheticFaces:
-    return SyntheticFaces(DATA / "synthetic-faces")
-
-
-@pytest.fixture(scope="module")
-def photos() -> OpenFaces:
-    return OpenFaces(DATA / "open-faces")
+def photos(data_dir: Path) -> OpenFaces:
+    return OpenFaces(data_dir / "open-faces")
 
 
 @pytest.fixture
@@ -95,7 +88,6 @@ def test_absent_data_is_named(tmp_path: Path) -> None:
         OpenFaces(tmp_path)
 
 
-@needs_data
 def test_samples_depend_on_seed_and_number_only(renders: SyntheticFaces, photos: OpenFaces) -> None:
     samples = SegmentationSamples(renders, photos)
     for number in (0, 7, 8):
@@ -104,7 +96,6 @@ def test_samples_depend_on_seed_and_number_only(renders: SyntheticFaces, photos:
         assert (first[0] != samples.sample(2, number)[0]).any()
 
 
-@needs_data
 def test_labels_of_samples_are_known_numbers(renders: SyntheticFaces, photos: OpenFaces) -> None:
     samples = SegmentationSamples(renders, photos)
     known = {*range(19), *PARTIAL_LABELS, IGNORE}
@@ -116,7 +107,6 @@ def test_labels_of_samples_are_known_numbers(renders: SyntheticFaces, photos: Op
         assert set(np.unique(labels).tolist()) <= known
 
 
-@needs_data
 def test_left_is_the_subjects_left_in_both_sets(renders: SyntheticFaces, photos: OpenFaces) -> None:
     _, photo_labels = aligned_photo(photos, 0)
     for labels in (renders.mask(0), photo_labels):
@@ -125,7 +115,6 @@ def test_left_is_the_subjects_left_in_both_sets(renders: SyntheticFaces, photos:
             assert columns["r"] < columns["l"], part
 
 
-@needs_data
 def test_features_of_photos_lie_where_those_of_renders_lie(
     renders: SyntheticFaces, photos: OpenFaces
 ) -> None:
@@ -144,7 +133,6 @@ def test_features_of_photos_lie_where_those_of_renders_lie(
         assert distance.max() < 8, (name, distance)
 
 
-@needs_data
 def test_partial_labels_move_with_the_landmarks(photos: OpenFaces) -> None:
     landmarks_xy = photos.landmarks_px(0, 320)[:, :2] * 0.8
     labels = draw_partial_labels(landmarks_xy)
@@ -154,7 +142,6 @@ def test_partial_labels_move_with_the_landmarks(photos: OpenFaces) -> None:
     assert labels[0, 0] == 19
 
 
-@needs_data
 def test_replaced_background_leaves_the_head_alone(renders: SyntheticFaces) -> None:
     image, labels = renders.image(0), renders.mask(0)
     samples = SegmentationSamples(renders)

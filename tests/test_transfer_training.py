@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.geometry_teacher.recipes import RECIPES
 from exprgan.data.mixed_renders import NUM_MIXTURES, VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.data.open_faces import OpenFaces

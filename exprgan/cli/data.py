@@ -144,8 +144,8 @@ def prepare(
     --data of `train` and `eval` takes.
     """
     out = start(format, quiet, verbose)
+    from exprgan.action_units import read_openface
     from exprgan.data import prepare as preparation
-    from exprgan.data.action_units import read_openface
     from exprgan.data.crop_pool import usual_jobs
     from exprgan.data.crops import CropConfig
     from exprgan.face_choice import MAX_YAW_DEG

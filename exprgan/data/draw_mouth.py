@@ -1,8 +1,8 @@
 """Draws the inside of a mouth, this project's own picture of teeth, gums and tongue.
 
-    python -m exprgan.data.draw_mouth exprgan/mouth_interior.png
+    python -m exprgan.data.draw_mouth exprgan/models/mouth_interior.png
 
-The picture is the chart that `exprgan.mouth_interior` describes. Nothing in it comes from a photograph: teeth
+The picture is the chart that `exprgan.models.mouth_interior` describes. Nothing in it comes from a photograph: teeth
 are drawn from the mean sizes of crowns in anatomy books, with the light falling from the front and above.
 """
 
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.mouth_interior import CHART_CM, LOWER_EDGE_CM, PX_PER_CM, UPPER_EDGE_CM
+from exprgan.models.mouth_interior import CHART_CM, LOWER_EDGE_CM, PX_PER_CM, UPPER_EDGE_CM
 
 SUPERSAMPLE = 3
 TOOTH = np.array([226, 214, 196], np.float32)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.pairs import FACE_CLASSES, jitter_matrix
 from exprgan.data.segmentation import FACE_OVAL, OUTLINES
 from exprgan.data.segmentation_augment import photometric, procedural_background, shade

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan.data.action_units import from_blendshapes
+from exprgan.action_units import from_blendshapes
 from exprgan.errors import UsageError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data import action_units
+from exprgan import action_units
 from exprgan.data.pictures import decode_rgb
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS, expression_index

@@ -58,7 +58,7 @@ class Pair:
 
     source, target: uint8 RGB. flow_px (128, 128, 2) backward from target to source, in px of the 256-px crop.
     flow_weight (128, 128) 0..1. mouth (256, 256) uint8: paint wanted. place_cm (128, 128, 2): place on the
-    chart of `exprgan.mouth_interior` where known, 0 elsewhere. regions (256, 256, 3) uint8: eyes, nose,
+    chart of `exprgan.models.mouth_interior` where known, 0 elsewhere. regions (256, 256, 3) uint8: eyes, nose,
     mouth of the source. importance (256, 256) uint8: 255 on eyes, brows and mouth, 128 on the face, 0 elsewhere.
     """
 

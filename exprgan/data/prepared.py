@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.pictures import decode_grey, decode_rgb
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS

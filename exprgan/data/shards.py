@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.prepared import TABLE, PreparedFaces, Row, read_table, write_table
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data import action_units
+from exprgan import action_units
 from exprgan.data.pictures import decode_grey, decode_rgb
 from exprgan.errors import UsageError
 from exprgan.expressions import expression_index

@@ -41,7 +41,7 @@ class TeacherRender:
     image: uint8 RGB (256, 256, 3). flow_px: float32 (128, 128, 2), backward flow (x, y) in px of the 256-px
     crop, at half of its resolution. valid: uint8 (128, 128), 255 where the flow is a true correspondence.
     mouth: uint8 (256, 256), 255 where the mouth's interior was put in. place_cm: float32 (128, 128, 2), place on
-    the chart of `exprgan.mouth_interior` in and around that interior, 0 elsewhere. points_xy: float32 (468, 2).
+    the chart of `exprgan.models.mouth_interior` in and around that interior, 0 elsewhere. points_xy: float32 (468, 2).
     """
 
     image: NDArray[np.uint8]

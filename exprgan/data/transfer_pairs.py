@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data import action_units
+from exprgan import action_units
 from exprgan.data.geometry_teacher.recipes import RECIPES, Recipe
 from exprgan.data.mixed_renders import VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.data.open_faces import OpenFaces

@@ -67,7 +67,7 @@ class FeatureNet(nn.Module):
         widths: Channels at 128, 64, 32, 16 and 8 px.
         num_dimensions: Length of the embedding.
         num_expressions: Classes, as in `exprgan.expressions.EXPRESSIONS`.
-        num_action_units: As in `exprgan.data.action_units.ACTION_UNITS`.
+        num_action_units: As in `exprgan.action_units.ACTION_UNITS`.
         num_points: Landmarks.
     """
 

@@ -30,7 +30,7 @@ LOWER_EDGE_CM = 3.75
 @lru_cache(maxsize=1)
 def _levels() -> list[NDArray[np.uint8]]:
     """The chart, and the chart at 1/2, 1/4, 1/8 of its resolution, uint8 RGB."""
-    stored = files("exprgan").joinpath("mouth_interior.png").read_bytes()
+    stored = files("exprgan.models").joinpath("mouth_interior.png").read_bytes()
     full = cv2.cvtColor(cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     levels = [np.asarray(full, np.uint8)]
     for _ in range(3):

@@ -27,8 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan import mouth_interior
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
+from exprgan.models import mouth_interior
 from exprgan.models.unified import (
     MASK_FULL_FROM,
     MAX_FLOW_PX,

@@ -11,7 +11,7 @@ a shading factor, a mask and the paint under the mask,
     y = (1 - mask) * warp(x, flow) * exp(shade) + mask * paint,
 
 so that the edit can be carried back to the photo's own resolution. The paint is the inside of an opened mouth,
-given as places on a chart of teeth and tongue (`exprgan.mouth_interior`) and the light there, so that teeth are
+given as places on a chart of teeth and tongue (`exprgan.models.mouth_interior`) and the light there, so that teeth are
 sharp at any resolution; `interior_head=False` puts out its colours instead. `flow_head=False` gives the paper's
 form, y = (1 - mask) * x + mask * paint. Flow, shade and mask are zero at strength 0 by construction.
 """
@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan import mouth_interior
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models import mouth_interior
 from exprgan.models.segmenters import SEGMENTERS, region_masks
 
 REGIONS = ("eyes", "nose", "mouth")
@@ -54,7 +54,7 @@ class EditMaps(NamedTuple):
     paint (N, 3, H, W): colours under the mask, RGB in [-1, 1].
     mask (N, 1, H, W): cover of the paint in [0, 1].
     interior (N, 5, H, W) or None: what the paint was made of, place (x, y) on the chart of
-        `exprgan.mouth_interior` in cm and natural log of the light on its RGB.
+        `exprgan.models.mouth_interior` in cm and natural log of the light on its RGB.
     residual (N, 3, H, W) or None: added to the RGB values in [-1, 1] at the end; of generators that put out
         pictures instead of edits.
     """
@@ -112,7 +112,7 @@ def apply_maps(image: Tensor, maps: EditMaps) -> Tensor:
 
 
 class MouthChart(nn.Module):
-    """The chart of a mouth's interior (`exprgan.mouth_interior`) at the resolution of a 256-px crop."""
+    """The chart of a mouth's interior (`exprgan.models.mouth_interior`) at the resolution of a 256-px crop."""
 
     colours: Tensor
 

@@ -25,8 +25,8 @@ from exprgan.data.teacher_cache import TeacherCache
 from exprgan.data.transfer_pairs import TransferMix, TransferPairs
 from exprgan.errors import UsageError
 from exprgan.models import build
+from exprgan.models.mouth_interior import CROP_PX_PER_CM
 from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCritic, TransferNet
-from exprgan.mouth_interior import CROP_PX_PER_CM
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 from exprgan.training.unified import to_signed
 

@@ -23,6 +23,7 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.data.teacher_cache import TeacherCache
 from exprgan.errors import UsageError
 from exprgan.models import build
+from exprgan.models.mouth_interior import CROP_PX_PER_CM
 from exprgan.models.unified import (
     PAINT_WINDOW,
     EditMaps,
@@ -33,7 +34,6 @@ from exprgan.models.unified import (
     double,
     shaded_warp,
 )
-from exprgan.mouth_interior import CROP_PX_PER_CM
 from exprgan.training.task import Task, TrainingFiles
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.face_set import open_set, open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UnreadableImage, UsageError

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.crops import CropConfig, warp_mask
 from exprgan.data.face_set import open_set
 from exprgan.data.prepare import JOURNAL, prepare

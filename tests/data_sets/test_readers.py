@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.crops import read_mask
 from exprgan.data.readers import SETS, Problem, Record, check_name, key_of, read
 from exprgan.errors import UsageError

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,6 @@ from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES, BiSeNet, UNet
 from exprgan.segmentation_view import PALETTE, overlay, segment_crop
 from exprgan.training.segmenter import PixelLoss, SegmenterConfig, SegmenterTask
 from exprgan.weights import find_weights_dir, load_model, read_manifest
-
-DATA = Path(os.environ.get("EXPRGAN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 TINY = {"unet": {"width": 4}, "bisenet": {"width": 4, "context_channels": 8}}
 ARCHITECTURES = sorted(TINY)
@@ -61,7 +58,7 @@ def test_images_of_a_batch_do_not_influence_one_another(architecture: str) -> No
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_gradient_reaches_every_parameter(architecture: str) -> None:
+def test_gradient_reaches_every_parameter(architecture: str, data_dir: Path) -> None:
     network = tiny(architecture).train()
     if isinstance(network, BiSeNet):
         logits, auxiliary = network.forward_with_auxiliary(images())
@@ -238,15 +235,13 @@ def test_a_saved_run_is_read_back_with_its_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
-def test_shipped_weights_find_the_regions_of_a_render(name: str) -> None:
+def test_shipped_weights_find_the_regions_of_a_render(name: str, data_dir: Path) -> None:
     folder = find_weights_dir()
     if name not in read_manifest(folder):
         pytest.skip(f"{name} is not among the bundled weights")
-    if not (DATA / "synthetic-faces" / "set.csv").exists():
-        pytest.skip("synthetic-faces is not there; set EXPRGAN_DATA to the folder that holds it")
     segmenter, data, counter = (
         load_model(name),
-        SyntheticFaces(DATA / "synthetic-faces"),
+        SyntheticFaces(data_dir / "synthetic-faces"),
         IouCounter(),
     )
     for row in data.indices("test")[::40]:
@@ -256,11 +251,9 @@ def test_shipped_weights_find_the_regions_of_a_render(name: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_training_task_gives_a_loss_that_reaches_every_parameter(architecture: str) -> None:
-    if not (DATA / "synthetic-faces" / "set.csv").exists():
-        pytest.skip("synthetic-faces is not there; set EXPRGAN_DATA to the folder that holds it")
+def test_training_task_gives_a_loss_that_reaches_every_parameter(architecture: str, data_dir: Path) -> None:
     config = SegmenterConfig(architecture=architecture, photo_share=0.0, crop_px=96, crop_kimg=0.6)
-    task = SegmenterTask(config, DATA)
+    task = SegmenterTask(config, data_dir)
     samples = [task.sample(0, number) for number in range(2)]
     assert samples[0]["image"].shape == (96, 96, 3)
     assert task.sample(0, 511)["labels"].shape == (96, 96)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from exprgan import mouth_interior
-from exprgan.models import build
+from exprgan.models import build, mouth_interior
 from exprgan.models.unified import PAINT_WINDOW, WINDOW, UnifiedGenerator, apply_maps, warp
 
 SMALL = {"global_widths": (8, 8, 8), "local_widths": (8, 8)}

@@ -10,9 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from exprgan import mouth_interior
 from exprgan.data.geometry_teacher import mesh
 from exprgan.data.geometry_teacher.fit import FaceAnalysis
+from exprgan.models import mouth_interior
 
 CHIN = 152
 LIP_MIDDLE = [13, 14]
@@ -37,7 +37,7 @@ CHEEK_COLOUR = np.array([0.19, -0.05, -0.20])
 def place_on_chart(
     analysis: FaceAnalysis, target_cm: np.ndarray, columns: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
-    """Place on the chart (n, 2) in cm, as `exprgan.mouth_interior.sample` takes it, of image pixels.
+    """Place on the chart (n, 2) in cm, as `exprgan.models.mouth_interior.sample` takes it, of image pixels.
 
     Args:
         analysis: The photo.

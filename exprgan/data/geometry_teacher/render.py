@@ -33,7 +33,7 @@ class TeacherResult:
 
     image: uint8 RGB. flow_px: float32 (.., 2), backward flow in pixels (x, y). mouth_mask: float32 0..1,
     cover of the mouth interior that was put in, which the flow does not describe; 0 where the photo's own
-    interior is shown. place_cm: float32 (.., 2), place on the chart of `exprgan.mouth_interior` in and
+    interior is shown. place_cm: float32 (.., 2), place on the chart of `exprgan.models.mouth_interior` in and
     around the interior, 0 elsewhere. valid_mask: bool, flow is a true correspondence (no interior, no
     fold, source inside the photo, not invented). gain: float32 (.., 3), factors of the ratio image, 1 where
     none; outside the mouth image = remapped photo * gain. face_mask: bool, on the face mesh; outside it the

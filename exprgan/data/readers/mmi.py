@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-from exprgan.data.action_units import ACTION_UNITS
+from exprgan.action_units import ACTION_UNITS
 from exprgan.data.readers import PICTURE_SUFFIXES, Problem, Record, relative_name
 from exprgan.errors import UsageError
 from exprgan.expressions import expression_index
