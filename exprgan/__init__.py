@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exprgan.faces.face import Face
     from exprgan.transfer import Transfer
 
-__version__ = "0.1.0"
+from exprgan.version import __version__
 
 __all__ = [
     "EXPRESSIONS",

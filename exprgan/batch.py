@@ -20,15 +20,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprgan import __version__
 from exprgan.batch_manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.batch_plan import Job
 from exprgan.device import one_thread
 from exprgan.errors import UsageError
 from exprgan.photos import image_io
 from exprgan.photos.decode import reason
-from exprgan.system_files import find_system
+from exprgan.version import __version__
 from exprgan.weights import find_weights_dir, read_manifest
+from exprgan.weights.find import find_system
 
 if TYPE_CHECKING:
     from exprgan.editor import Editor, EditResult, PreparedPhoto

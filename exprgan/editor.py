@@ -34,9 +34,9 @@ from exprgan.models.segmenters import region_masks
 from exprgan.parsing import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
 from exprgan.photos import colour, encode, image_io
 from exprgan.photos.photo import Photo
-from exprgan.system_files import find_system
 from exprgan.systems import bundled_segmenter, load_parts
 from exprgan.weights import find_weights_dir, load_model
+from exprgan.weights.find import find_system
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255

@@ -15,8 +15,8 @@ from exprgan.models import build_without_start_values
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps, UnifiedEndToEnd, apply_maps
 from exprgan.parsing import load_segmenter
-from exprgan.system_files import AVERAGED, PIXEL_SYSTEMS, SystemFiles, find_system
 from exprgan.weights import load_model
+from exprgan.weights.find import AVERAGED, PIXEL_SYSTEMS, SystemFiles, find_system
 
 
 class System(Protocol):
@@ -106,7 +106,7 @@ def load_system(
     """A trained generator by name or folder.
 
     Args:
-        source: As for `exprgan.system_files.find_system`: a bundled name, a folder of weights or in one, a run.
+        source: As for `exprgan.weights.find.find_system`: a bundled name, a folder of weights or in one, a run.
         weights: Folder of weights, of the system and of its segmenter; None finds it as `find_weights_dir` does.
         device: auto, cpu, cuda, cuda:1 ... or mps.
 

@@ -17,8 +17,8 @@ from exprgan.batch import weights_hash
 from exprgan.editor import Editor
 from exprgan.errors import WeightsError
 from exprgan.parsing import crop_bounds
-from exprgan.system_files import find_system
 from exprgan.weights import load_weights, save_weights
+from exprgan.weights.find import find_system
 from tests.conftest import RunCli
 from tests.test_systems import make_run
 

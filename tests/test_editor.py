@@ -1,4 +1,4 @@
-"""The editor's own work, with made-up parts; tests/test_bundled_weights.py edits with the real ones."""
+"""The editor's own work, with made-up parts; tests/weights/test_bundled.py edits with the real ones."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from exprgan.errors import ExprganError, UsageError, WeightsError
 from exprgan.models import build
-from exprgan.system_files import PIXEL_SYSTEMS, find_system
 from exprgan.systems import PixelEdits, load_system
 from exprgan.weights import save_weights
+from exprgan.weights.find import PIXEL_SYSTEMS, find_system
 
 SMALL: dict[str, dict[str, Any]] = {
     "stargan": {"width": 4, "num_blocks": 1},

@@ -19,7 +19,7 @@ from exprgan.parsing import crop_bounds
 from exprgan.transfer import TRANSFERRED
 from exprgan.weights import MANIFEST, find_weights_dir
 from tests.conftest import CliResult, RunCli
-from tests.test_bundled_weights import found_again, mouth_opening, smile
+from tests.weights.test_bundled import found_again, mouth_opening, smile
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from exprgan import __version__
+        from exprgan.version import __version__
 
         typer.echo(f"exprgan {__version__}")
         raise typer.Exit

@@ -36,7 +36,7 @@ def doctor(
 ) -> None:
     """Show versions, devices, formats and weights; exit code 1 when something that is needed is not there."""
     out = start(format, quiet, verbose)
-    from exprgan import __version__
+    from exprgan.version import __version__
 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("exprgan", lambda: __version__),

@@ -103,7 +103,7 @@ def edit(
         plan = plan_jobs(sources, plan_options)
 
     from exprgan.batch import EditSettings
-    from exprgan.system_files import find_system
+    from exprgan.weights.find import find_system
 
     find_system(model, weights)  # refuses a wrong name before anything else is done
     settings = EditSettings(strength, face, detector, not no_provenance, strip_metadata, model)

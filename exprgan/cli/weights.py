@@ -100,10 +100,10 @@ def download(
 ) -> None:
     """Fetch weights from the Hugging Face Hub and check them; safetensors alone, never pickles."""
     out = start(format, quiet, verbose)
-    from exprgan import weights_hub
+    from exprgan.weights import hub
 
     _prepare_hub(bars=out.wants_bars)
-    done = weights_hub.download(repository, output, offline=offline, overwrite=overwrite)
+    done = hub.download(repository, output, offline=offline, overwrite=overwrite)
     if done.revision != done.commit:
         out.note(
             f"{done.repo}@{done.revision} is the commit {done.commit}; name it to get the same weights again."
@@ -138,15 +138,15 @@ def push(
 ) -> None:
     """Check a folder of weights and publish it with its model cards on the Hugging Face Hub."""
     out = start(format, quiet, verbose)
-    from exprgan import weights_hub
+    from exprgan.weights import hub
 
     if dry_run:
-        weights_hub.parse_repository(repository)
-        for name in weights_hub.plan_push(folder):
+        hub.parse_repository(repository)
+        for name in hub.plan_push(folder):
             out.data({"status": "planned", "file": name}, name)
         return
     _prepare_hub(bars=out.wants_bars)
-    commit = weights_hub.push(folder, repository, private=private)
+    commit = hub.push(folder, repository, private=private)
     out.data({"repository": repository, "commit": commit}, f"{repository}@{commit}")
 
 
@@ -202,9 +202,9 @@ def convert(
     """Turn a PyTorch checkpoint into safetensors; files that need more than tensors are refused."""
     out = start(format, quiet, verbose)
     arguments = dict(_setting(text) for text in settings or [])
-    from exprgan import weights_convert
+    from exprgan.weights.convert import convert as convert_checkpoint
 
-    done = weights_convert.convert(
+    done = convert_checkpoint(
         file,
         output,
         architecture=architecture,

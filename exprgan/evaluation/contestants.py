@@ -17,8 +17,8 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.teacher_cache import TeacherCache
 from exprgan.evaluation.cases import Case, as_signed
 from exprgan.evaluation.sources import NetworkFiles
-from exprgan.system_files import SystemFiles
 from exprgan.systems import load_system
+from exprgan.weights.find import SystemFiles
 
 Call = Callable[[Tensor, Tensor, Tensor], Tensor]
 

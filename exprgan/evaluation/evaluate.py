@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exprgan import __version__
 from exprgan.data.face_set import FaceSet, open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
@@ -31,9 +30,10 @@ from exprgan.evaluation.summary import Summary, paired_differences, summarise
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
 from exprgan.parsing import load_segmenter
-from exprgan.system_files import SystemFiles
 from exprgan.systems import PixelSystem, load_system
+from exprgan.version import __version__
 from exprgan.weights import find_weights_dir, read_manifest
+from exprgan.weights.find import SystemFiles
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from exprgan.errors import UsageError, WeightsError
-from exprgan.system_files import AVERAGED, NETWORK, SYSTEMS, SystemFiles, find_system
 from exprgan.weights import MANIFEST, find_weights_dir, load_config, read_manifest
+from exprgan.weights.find import AVERAGED, NETWORK, SYSTEMS, SystemFiles, find_system
 
 SEGMENTERS = ("unet", "bisenet")
 TRANSFER = "transfer"

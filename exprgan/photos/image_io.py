@@ -166,7 +166,7 @@ def encode(
     Raises:
         UsageError: The format cannot hold the photo.
     """
-    from exprgan import __version__
+    from exprgan.version import __version__
 
     if pixels.shape != photo.pixels.shape or pixels.dtype != photo.pixels.dtype:
         raise ValueError(

@@ -16,8 +16,9 @@ import pytest
 import torch
 from huggingface_hub import constants, errors
 
-from exprgan import models, weights, weights_hub
+from exprgan import models, weights
 from exprgan.errors import UsageError, WeightsError
+from exprgan.weights import hub as weights_hub
 from tests.conftest import RunCli
 
 httpx = sys.modules[errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]]  # the client's own

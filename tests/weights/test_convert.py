@@ -10,7 +10,7 @@ import torch
 
 from exprgan import models, weights
 from exprgan.errors import ExprganError, UsageError, WeightsError
-from exprgan.weights_convert import convert
+from exprgan.weights.convert import convert
 from tests.conftest import RunCli
 
 SMALL = {"width": 4}

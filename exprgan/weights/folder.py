@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprgan import __version__
 from exprgan.errors import UsageError, WeightsError
+from exprgan.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 ENVIRONMENT_VARIABLE = "EXPRGAN_WEIGHTS"
 PICKLED_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*@\w[\w./-]*")  # OWNER/NAME@REVISION
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def find_weights_dir(explicit: Path | str | None = None) -> Path:
     if named:
         folder = Path(named).expanduser()
         if _HUB_NAME.fullmatch(Path(named).as_posix()) and not folder.exists():
-            from exprgan.weights_hub import cached_folder
+            from exprgan.weights.hub import cached_folder
 
             return cached_folder(Path(named).as_posix())
         refuse_pickles(folder)
