@@ -25,8 +25,8 @@ from exprgan.blend import Edit, apply_edit
 from exprgan.device import memory_errors, resolve_device
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.expressions import EXPRESSIONS, parse_expression
-from exprgan.face_choice import check_choice, choose_faces, refusal
 from exprgan.faces.align import crop_matrix, warp_crop
+from exprgan.faces.choice import check_choice, choose_faces, refusal
 from exprgan.faces.detect import FaceDetector, load_detector
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker

@@ -148,7 +148,7 @@ def prepare(
     from exprgan.data import prepare as preparation
     from exprgan.data.crop_pool import usual_jobs
     from exprgan.data.crops import CropConfig
-    from exprgan.face_choice import MAX_YAW_DEG
+    from exprgan.faces.choice import MAX_YAW_DEG
 
     units = None if action_units is None else read_openface(action_units)
     config = CropConfig(

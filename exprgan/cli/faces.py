@@ -26,7 +26,7 @@ def faces(
     out = start(format, quiet, verbose)
     from exprgan.device import resolve_device
     from exprgan.editor import open_detector, to_uint8
-    from exprgan.face_choice import refusal
+    from exprgan.faces.choice import refusal
     from exprgan.photos.image_io import read
 
     photo = read(source)

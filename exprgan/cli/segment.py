@@ -45,7 +45,7 @@ def segment(
 
     from exprgan.device import memory_errors, resolve_device
     from exprgan.editor import open_detector, to_uint8
-    from exprgan.face_choice import check_choice, choose_faces
+    from exprgan.faces.choice import check_choice, choose_faces
     from exprgan.models.segmenters import CLASS_NAMES
     from exprgan.parsing import label_map, load_segmenter
     from exprgan.photos import colour

@@ -98,7 +98,7 @@ def transfer(
 
 
 def _check_faces(face: str, source_face: str, *, is_swap: bool) -> None:
-    from exprgan.face_choice import check_choice
+    from exprgan.faces.choice import check_choice
 
     check_choice(face)
     check_choice(source_face)

@@ -16,8 +16,8 @@ from exprgan.data.pictures import decode_grey
 from exprgan.data.readers import Record
 from exprgan.editor import open_detector, to_uint8
 from exprgan.errors import ExprganError, UnreadableImage
-from exprgan.face_choice import MAX_YAW_DEG
 from exprgan.faces.align import crop_matrix, warp_crop
+from exprgan.faces.choice import MAX_YAW_DEG
 from exprgan.faces.face import Face
 from exprgan.photos import colour
 from exprgan.photos.image_io import read

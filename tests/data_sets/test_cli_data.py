@@ -12,7 +12,7 @@ import pytest
 
 from exprgan.data.face_set import open_set
 from exprgan.data.readers import SETS
-from exprgan.face_choice import MAX_YAW_DEG
+from exprgan.faces.choice import MAX_YAW_DEG
 from tests import made_sets
 from tests.conftest import RunCli
 

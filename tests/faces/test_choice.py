@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exprgan.errors import UsageError
-from exprgan.face_choice import MAX_YAW_DEG, check_choice, choose_faces, refusal
+from exprgan.faces.choice import MAX_YAW_DEG, check_choice, choose_faces, refusal
 from exprgan.faces.face import Face
 
 SIZE_HW = (400, 600)
