@@ -50,6 +50,15 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def teacher_dir(root: Path) -> Path:
+    """The folder with the geometry teacher's basis; the test is skipped where there is none."""
+    folder = Path(os.environ.get("EXPRGAN_TEACHER", root.parent / "shared/prototypes/geometry_teacher"))
+    if not (folder / "geometry_basis.npz").exists():
+        pytest.skip(f"no geometry basis in {folder}; name its folder by EXPRGAN_TEACHER")
+    return folder
+
+
 class CliResult(NamedTuple):
     """What a run of the command line gave."""
 

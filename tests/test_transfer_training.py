@@ -13,11 +13,8 @@ import pytest
 import torch
 
 from exprgan.action_units import ACTION_UNITS
-from exprgan.data.geometry_teacher.recipes import RECIPES
-from exprgan.data.mixed_renders import NUM_MIXTURES, VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import HALF
-from exprgan.data.teacher_cache import TeacherCache
 from exprgan.data.transfer_pairs import (
     PHOTO,
     Answer,
@@ -26,13 +23,15 @@ from exprgan.data.transfer_pairs import (
     augment_pair,
     recipe_units,
 )
+from exprgan.face_model.recipes import RECIPES
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import warp
+from exprgan.teacher.cache import TeacherCache
+from exprgan.teacher.mixed_renders import NUM_MIXTURES, VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.training.loop import LoopConfig, Trainer
 from exprgan.training.start import configure
 from exprgan.training.transfer import TransferConfig, TransferLossWeights, TransferTask, both
 from tests.made_faces import DrawnFaces
-from tests.test_geometry_teacher import teacher_dir  # noqa: F401  (a fixture)
 
 SMALL = TransferConfig(
     depth=1, channels=32, code_channels=16, decoder_widths=(16, 16, 16), unpaired_share=0.5, critic_every=1
@@ -203,7 +202,7 @@ def test_mixtures_are_the_same_for_everybody_and_every_face_gets_some() -> None:
 
 
 @pytest.fixture(scope="module")
-def pairs(data_dir: Path, teacher_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> TransferPairs:  # noqa: F811
+def pairs(data_dir: Path, teacher_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> TransferPairs:
     faces = OpenFaces(data_dir / "open-faces")
     folders = tmp_path_factory.mktemp("eight"), tmp_path_factory.mktemp("mixed")
     eight = TeacherCache(faces, teacher_dir, folders[0])

@@ -20,10 +20,10 @@ from exprgan.data.pairs import FACE_CLASSES, jitter_matrix
 from exprgan.data.segmentation import FACE_OVAL, OUTLINES
 from exprgan.data.segmentation_augment import photometric, procedural_background, shade
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FEATURE_PX
+from exprgan.teacher.cache import TeacherCache
 
 POINTS = (
     tuple(

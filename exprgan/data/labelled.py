@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from exprgan.data.face_set import FaceSet
 from exprgan.data.pairs import jitter_matrix
-from exprgan.data.teacher_cache import TeacherCache
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.teacher.cache import TeacherCache
 
 CONTEMPT = EXPRESSIONS.index("contempt")
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from exprgan.data.segmentation import FACE_OVAL, OUTLINES
 from exprgan.data.segmented_regions import read_regions
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache, TeacherRender, variant_of
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import WINDOW
+from exprgan.teacher.cache import TeacherCache, TeacherRender, variant_of
 
 SIZE = 256
 HALF = 128

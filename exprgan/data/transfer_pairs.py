@@ -22,8 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan import action_units
-from exprgan.data.geometry_teacher.recipes import RECIPES, Recipe
-from exprgan.data.mixed_renders import VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import (
     FACE_CLASSES,
@@ -40,8 +38,10 @@ from exprgan.data.pairs import (
 )
 from exprgan.data.segmentation import OUTLINES
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache, variant_of
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.teacher.cache import TeacherCache, variant_of
+from exprgan.teacher.mixed_renders import VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 
 NUM_EXPRESSIONS = len(EXPRESSIONS)
 PHOTO = ("photo", 0)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
-from exprgan.data.geometry_teacher.mesh import interpolate, rasterise
 from exprgan.data.landmark_pictures import Picture
+from exprgan.face_model.raster import interpolate, rasterise
 from exprgan.faces.mesh import FACE_OVAL
 
 NUM_MESH = 468

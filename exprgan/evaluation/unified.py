@@ -24,9 +24,9 @@ from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import Pair, PairMix, PairSamples
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import EditMaps, apply_maps
+from exprgan.teacher.cache import TeacherCache
 
 
 def face_weight(pair: Pair) -> Tensor:

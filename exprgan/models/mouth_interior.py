@@ -4,7 +4,7 @@ One picture serves all faces. Its columns run along the dental arch, in cm from 
 its rows run down: the upper gums and teeth as they stand on the skull, the throat with the tongue, the lower
 teeth and gums as they stand on the jaw. An edit carries, for every pixel of an opened mouth, the place on the
 chart and the light there, so teeth are as sharp as the photo allows. The chart is drawn by
-`exprgan.data.draw_mouth`; no photograph is in it.
+`exprgan.teacher.draw_mouth`; no photograph is in it.
 """
 
 from __future__ import annotations

@@ -18,20 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from exprgan import losses
-from exprgan.data.mixed_renders import MixedRenders
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache
 from exprgan.data.transfer_pairs import TransferMix, TransferPairs
 from exprgan.errors import UsageError
 from exprgan.models import build
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
 from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCritic, TransferNet
+from exprgan.teacher.cache import TeacherCache
+from exprgan.teacher.mixed_renders import MixedRenders
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 from exprgan.training.unified import to_signed
 
 MIXED_FOLDER = "mixed"
-"""Folder of `exprgan.data.mixed_renders` inside the teacher's cache."""
+"""Folder of `exprgan.teacher.mixed_renders` inside the teacher's cache."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import PairMix, PairSamples
 from exprgan.data.segmented_regions import REGIONS_FOLDER
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache
 from exprgan.errors import UsageError
 from exprgan.models import build
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
@@ -34,6 +33,7 @@ from exprgan.models.unified import (
     double,
     shaded_warp,
 )
+from exprgan.teacher.cache import TeacherCache
 from exprgan.training.task import Task, TrainingFiles
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exprgan.data.draw_mouth import draw
 from exprgan.models import mouth_interior
 from exprgan.models.mouth_interior import CHART_CM, LOWER_EDGE_CM, PX_PER_CM, UPPER_EDGE_CM
+from exprgan.teacher.draw_mouth import draw
 
 
 def at(x_cm: float, y_cm: float, px_per_cm: float = 64) -> np.ndarray:

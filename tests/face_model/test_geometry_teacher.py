@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from exprgan.data.geometry_teacher import GeometryTeacher, mesh
-from exprgan.data.geometry_teacher.render import mouth_opening
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pairs import PairMix, PairSamples, compose_flows
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.teacher_cache import TeacherCache, variant_of
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model import raster
+from exprgan.face_model.render import mouth_opening
 from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW
-
-
-@pytest.fixture(scope="module")
-def teacher_dir(root: Path) -> Path:
-    folder = Path(os.environ.get("EXPRGAN_TEACHER", root.parent / "shared/prototypes/geometry_teacher"))
-    if not (folder / "geometry_basis.npz").exists():
-        pytest.skip(f"no geometry basis in {folder}; name its folder by EXPRGAN_TEACHER")
-    return folder
+from exprgan.teacher.cache import TeacherCache, variant_of
+from exprgan.teacher.geometry_teacher import GeometryTeacher
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +136,11 @@ def test_motion_grows_with_strength(cache, faces, face) -> None:
 def test_rasteriser_finds_corners_and_weights() -> None:
     points = np.array([[2.0, 2.0], [12.0, 2.0], [2.0, 12.0]])
     triangles = np.array([[0, 1, 2]])
-    owner, weights = mesh.rasterise(16, 16, points, triangles)
+    owner, weights = raster.rasterise(16, 16, points, triangles)
     assert owner[4, 4] == 0
     assert owner[12, 12] == -1
     np.testing.assert_allclose(weights[4, 7], [0.5, 0.2], atol=1e-6)
-    covered, samples = mesh.interpolate(owner, weights, triangles, points)
+    covered, samples = raster.interpolate(owner, weights, triangles, points)
     ys, xs = np.nonzero(covered)
     np.testing.assert_allclose(samples, np.stack([xs, ys], axis=1), atol=1e-5)
 

@@ -1,6 +1,6 @@
 """Draws the inside of a mouth, this project's own picture of teeth, gums and tongue.
 
-    python -m exprgan.data.draw_mouth exprgan/models/mouth_interior.png
+    python -m exprgan.teacher.draw_mouth exprgan/models/mouth_interior.png
 
 The picture is the chart that `exprgan.models.mouth_interior` describes. Nothing in it comes from a photograph: teeth
 are drawn from the mean sizes of crowns in anatomy books, with the light falling from the front and above.

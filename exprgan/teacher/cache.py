@@ -4,7 +4,7 @@ A variant is one render of a face: variants 0 to 7 are the eight expressions at 
 expression and a strength that depend on (face, variant). What is stored is a pure function of the set, so a
 cache may be filled ahead of the training, during it, or by several processes at once.
 
-    python -m exprgan.data.teacher_cache --data DIR --cache DIR --variants 16
+    python -m exprgan.teacher.cache --data DIR --cache DIR --variants 16
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.geometry_teacher import GeometryTeacher
-from exprgan.data.geometry_teacher.fit import FaceAnalysis
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pictures import decode_rgb
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model.fit import FaceAnalysis
+from exprgan.teacher.geometry_teacher import GeometryTeacher
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The expression basis of the face mesh: shapes, identity modes, lip closing.
 
-Frame: MediaPipe's canonical face mesh, x to the subject's left, y up, z towards the camera, in
+Frame: MediaPipe's canonical face raster, x to the subject's left, y up, z towards the camera, in
 canonical centimetres (pupil to pupil about 6.2). A shape is an array (468, 3).
 """
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from exprgan.data.geometry_teacher import mesh
-from exprgan.data.geometry_teacher.recipes import Recipe, late_strength, parts_lips_late
+from exprgan.face_model import raster
+from exprgan.face_model.recipes import Recipe, late_strength, parts_lips_late
 
 GAZE_PREFIX = "eyeLook"
 LIP_OPENERS = (
@@ -27,7 +27,7 @@ SNEER_HOLD_CM = (1.5, 1.3)
 
 def lip_gap(shape: np.ndarray) -> np.ndarray:
     """Opening (9,) in cm between the inner lips of a shape, at nine places from right to left."""
-    return shape[mesh.UPPER_INNER_LIP, 1] - shape[mesh.LOWER_INNER_LIP, 1]
+    return shape[raster.UPPER_INNER_LIP, 1] - shape[raster.LOWER_INNER_LIP, 1]
 
 
 def eye_openings(shape: np.ndarray) -> tuple[float, float]:
@@ -59,9 +59,9 @@ class FaceBasis:
         self._opener_gaps = np.array([lip_gap(shape) for shape in openers]).T
         self._lip_falloff = self._build_lip_falloff()
 
-        in_mouth = mesh.triangles_within(self.triangles, mesh.INNER_MOUTH)
-        in_eye = mesh.triangles_within(self.triangles, mesh.RIGHT_EYE)
-        in_eye |= mesh.triangles_within(self.triangles, mesh.LEFT_EYE)
+        in_mouth = raster.triangles_within(self.triangles, raster.INNER_MOUTH)
+        in_eye = raster.triangles_within(self.triangles, raster.RIGHT_EYE)
+        in_eye |= raster.triangles_within(self.triangles, raster.LEFT_EYE)
         self.mouth_triangles = self.triangles[in_mouth]
         self.eye_triangles = self.triangles[in_eye]
         self.skin_triangles = self.triangles[~(in_mouth | in_eye)]
@@ -140,14 +140,14 @@ class FaceBasis:
         """Weights (2, 9, 468): how far the motion of each upper and lower inner-lip point spreads."""
         rest = self.canonical
         falloff = np.zeros((2, 9, 468))
-        for which, (lip, upward) in enumerate(((mesh.UPPER_INNER_LIP, 1), (mesh.LOWER_INNER_LIP, -1))):
+        for which, (lip, upward) in enumerate(((raster.UPPER_INNER_LIP, 1), (raster.LOWER_INNER_LIP, -1))):
             for place, vertex in enumerate(lip):
                 sideways = rest[:, 0] - rest[vertex, 0]
                 away = (rest[:, 1] - rest[vertex, 1]) * upward
                 weight = np.exp(-((sideways / 0.55) ** 2) - (away / 1.2) ** 2)
                 falloff[which, place] = weight * (away > -0.25)
-        falloff[0][:, mesh.LOWER_LIP] = 0
-        falloff[1][:, mesh.UPPER_LIP] = 0
+        falloff[0][:, raster.LOWER_LIP] = 0
+        falloff[1][:, raster.UPPER_LIP] = 0
         falloff[0][:, rest[:, 1] < rest[14, 1] - 0.1] = 0
         falloff[1][:, rest[:, 1] > rest[13, 1] + 0.1] = 0
         return falloff / np.maximum(1, falloff.sum(axis=1, keepdims=True))

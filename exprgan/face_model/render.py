@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from exprgan.data.geometry_teacher import mesh
-from exprgan.data.geometry_teacher.eyes import move_lids
-from exprgan.data.geometry_teacher.face_basis import FaceBasis
-from exprgan.data.geometry_teacher.fit import FaceAnalysis
-from exprgan.data.geometry_teacher.mouth import contact_shadow, interior_colours, place_on_chart
-from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
+from exprgan.face_model import raster
+from exprgan.face_model.basis import FaceBasis
+from exprgan.face_model.eyes import move_lids
+from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.folds import WrinkleModel
+from exprgan.face_model.mouth import contact_shadow, interior_colours, place_on_chart
 
 RING_SCALE = (1.12, 1.3, 1.6)
 RING_WEIGHT = (0.75, 0.3, 0.0)
@@ -58,22 +58,22 @@ def target_points(analysis: FaceAnalysis, shape_cm: np.ndarray) -> np.ndarray:
     pose = analysis.pose
     offset = analysis.landmarks_px[:468] - pose.to_pixels(analysis.shape_cm)
     points = pose.to_pixels(shape_cm) + offset
-    upper = points[mesh.UPPER_INNER_LIP]
-    lower = points[mesh.LOWER_INNER_LIP]
+    upper = points[raster.UPPER_INNER_LIP]
+    lower = points[raster.LOWER_INNER_LIP]
     crossed = upper[:, 1] > lower[:, 1]
     middle = (upper + lower) / 2
-    points[np.array(mesh.UPPER_INNER_LIP)[crossed]] = middle[crossed]
-    points[np.array(mesh.LOWER_INNER_LIP)[crossed]] = middle[crossed]
+    points[np.array(raster.UPPER_INNER_LIP)[crossed]] = middle[crossed]
+    points[np.array(raster.LOWER_INNER_LIP)[crossed]] = middle[crossed]
     return points
 
 
 def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: np.ndarray) -> float:
     """Share of the visible skin and ring area of the photo whose triangles turn over in the target."""
     photo, target, rings = add_rings(analysis.landmarks_px[:468, :2], target_px[:, :2])
-    before_skin = mesh.signed_areas(photo, basis.skin_triangles)
-    after_skin = mesh.signed_areas(target, basis.skin_triangles)
-    before_rings = mesh.signed_areas(photo, rings)
-    after_rings = mesh.signed_areas(target, rings)
+    before_skin = raster.signed_areas(photo, basis.skin_triangles)
+    after_skin = raster.signed_areas(target, basis.skin_triangles)
+    before_rings = raster.signed_areas(photo, rings)
+    after_rings = raster.signed_areas(target, rings)
     front = np.sign(np.median(before_skin))
     facing = before_skin * front > 0
     turned = np.abs(before_skin[facing & (after_skin * front <= 0)]).sum()
@@ -86,7 +86,7 @@ def add_rings(photo: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.nda
 
     Returns photo points and target points (468 + 3 * 36, 2) and the ring triangles (216, 3).
     """
-    oval = np.array(mesh.FACE_OVAL)
+    oval = np.array(raster.FACE_OVAL)
     count = len(oval)
     centre = (photo[oval].min(axis=0) + photo[oval].max(axis=0)) / 2
     motion = target[oval] - photo[oval]
@@ -183,10 +183,10 @@ class Renderer:
         far_to_near = np.argsort(-target_px[skin, 2].mean(axis=1))
         parts = [rings, skin[far_to_near], self.basis.eye_triangles, self.basis.mouth_triangles]
         triangles = np.concatenate(parts)
-        triangle_map, weights = mesh.rasterise(height, width, target, triangles)
+        triangle_map, weights = raster.rasterise(height, width, target, triangles)
         off_chart = np.full((len(photo) - 468, 2), -1.0)
         values = np.hstack([photo, np.vstack([self.wrinkles.chart_px, off_chart])])
-        covered, samples = mesh.interpolate(triangle_map, weights, triangles, values)
+        covered, samples = raster.interpolate(triangle_map, weights, triangles, values)
 
         source_map = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
         source_map[covered] = samples[:, :2]
@@ -198,18 +198,18 @@ class Renderer:
     @staticmethod
     def _draw_in_inner_lips(photo: np.ndarray, photo_px: np.ndarray, unit_px: float) -> None:
         """Where the photo's mouth is open, take the lips from a little outside the opening, without teeth."""
-        opening = photo_px[mesh.LOWER_INNER_LIP, 1] - photo_px[mesh.UPPER_INNER_LIP, 1]
+        opening = photo_px[raster.LOWER_INNER_LIP, 1] - photo_px[raster.UPPER_INNER_LIP, 1]
         inset = np.clip(opening * 0.3, 0, 0.9) * unit_px
-        photo[mesh.UPPER_INNER_LIP, 1] -= inset * 0.7
-        photo[mesh.LOWER_INNER_LIP, 1] += inset
+        photo[raster.UPPER_INNER_LIP, 1] -= inset * 0.7
+        photo[raster.LOWER_INNER_LIP, 1] += inset
 
 
 def mouth_opening(height: int, width: int, target_px: np.ndarray, unit_px: float) -> np.ndarray:
     """Soft mask (height, width) float32 in 0..1 of the space between the inner lips; 0 where they touch."""
-    gap = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
+    gap = target_px[raster.LOWER_INNER_LIP, 1] - target_px[raster.UPPER_INNER_LIP, 1]
     if gap.max() <= OPEN_MOUTH_UNITS * unit_px:
         return np.zeros((height, width), np.float32)
-    mask = mesh.polygon_mask(height, width, target_px[mesh.INNER_MOUTH_OUTLINE, :2])
+    mask = raster.polygon_mask(height, width, target_px[raster.INNER_MOUTH_OUTLINE, :2])
     mask[mask <= 0.01] = 0
     return mask
 
@@ -237,8 +237,8 @@ def own_mouth_cover(analysis: FaceAnalysis, mask: np.ndarray, rows: np.ndarray, 
     """Share of the new opening at which the photo itself shows mouth interior."""
     points = analysis.landmarks_px
     unit = analysis.pose.unit_px
-    upper, lower = mesh.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
-    right_corner, left_corner = points[list(mesh.MOUTH_CORNERS), 0]
+    upper, lower = raster.curves_at(points, raster.UPPER_INNER_CURVE, raster.LOWER_INNER_CURVE, columns)
+    right_corner, left_corner = points[list(raster.MOUTH_CORNERS), 0]
     covered = (rows > upper + 0.6 * unit) & (rows < lower - 0.6 * unit)
     covered &= (columns > right_corner + unit) & (columns < left_corner - unit)
     weight = mask[rows, columns]
@@ -249,9 +249,9 @@ def own_mouth(analysis: FaceAnalysis, rows: np.ndarray, columns: np.ndarray) -> 
     """Where (n, 2) in the photo its own mouth interior is seen at the same place, held inside its opening."""
     points = analysis.landmarks_px
     unit = analysis.pose.unit_px
-    right_corner, left_corner = points[list(mesh.MOUTH_CORNERS), 0]
+    right_corner, left_corner = points[list(raster.MOUTH_CORNERS), 0]
     source_x = np.clip(columns, right_corner + 2 * unit, left_corner - 2 * unit)
-    upper, lower = mesh.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, source_x)
+    upper, lower = raster.curves_at(points, raster.UPPER_INNER_CURVE, raster.LOWER_INNER_CURVE, source_x)
     middle = (upper + lower) / 2
     source_y = np.clip(rows, np.minimum(upper + 0.9 * unit, middle), np.maximum(lower - 0.9 * unit, middle))
     return np.stack([source_x, source_y], axis=1).astype(np.float32)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from exprgan.data.geometry_teacher import mesh
-from exprgan.data.geometry_teacher.fit import FaceAnalysis
+from exprgan.face_model import raster
+from exprgan.face_model.fit import FaceAnalysis
 from exprgan.models import mouth_interior
 
 CHIN = 152
@@ -64,7 +64,7 @@ def _meet_arch(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Canonical x and y (n,) in cm where the lines of sight through pixels meet the dental arch."""
     pose = analysis.pose
-    inner = np.array(mesh.INNER_MOUTH)
+    inner = np.array(raster.INNER_MOUTH)
     offset = analysis.landmarks_px[inner] - pose.to_pixels(analysis.shape_cm[inner])
     pixels = np.stack([columns, rows, np.zeros(len(rows))], axis=1) - offset.mean(axis=0) * (1, 1, 0)
     start = pose.to_canonical(pixels)
@@ -100,14 +100,14 @@ def contact_shadow(
 ) -> np.ndarray:
     """Share (n,) of the light that the lips take from what stands behind them."""
     unit = analysis.pose.unit_px
-    upper, lower = mesh.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
+    upper, lower = raster.curves_at(target_px, raster.UPPER_INNER_CURVE, raster.LOWER_INNER_CURVE, columns)
     shadow = 0.42 * np.exp(-np.maximum(rows - upper, 0) / (1.8 * unit))
     return shadow + 0.15 * np.exp(-np.maximum(lower - rows, 0) / (1.2 * unit))
 
 
 def _light_of(image: np.ndarray, analysis: FaceAnalysis) -> np.ndarray:
     """Logarithm (3,) of the light on the teeth, judged by cheeks and the whites of the eyes."""
-    cheeks = image[mesh.cheek_mask(image.shape, analysis.landmarks_px)]
+    cheeks = image[raster.cheek_mask(image.shape, analysis.landmarks_px)]
     if not len(cheeks):
         return np.zeros(3)
     skin = cheeks.astype(np.float32).mean(axis=0) + 1
@@ -122,7 +122,7 @@ def _light_of(image: np.ndarray, analysis: FaceAnalysis) -> np.ndarray:
 def _whites_of_eyes(image: np.ndarray, landmarks_px: np.ndarray) -> float:
     """Brightness (0..255) that the brighter parts of both eye openings reach; 0 where none is seen."""
     mask = np.zeros(image.shape[:2], np.uint8)
-    for outline in (mesh.RIGHT_EYE, mesh.LEFT_EYE):
+    for outline in (raster.RIGHT_EYE, raster.LEFT_EYE):
         cv2.fillPoly(mask, [np.rint(landmarks_px[outline, :2]).astype(np.int32)], 1)
     seen = image[mask > 0]
     return float(np.percentile(seen.mean(axis=1), 80)) if len(seen) else 0.0
@@ -133,7 +133,7 @@ def _light_across(image: np.ndarray, analysis: FaceAnalysis, columns: np.ndarray
     points = analysis.landmarks_px
     grey = cv2.GaussianBlur(image.mean(axis=2).astype(np.float32), (0, 0), 4 * analysis.pose.unit_px)
     sides = []
-    for cheek in mesh.CHEEKS:
+    for cheek in raster.CHEEKS:
         x, y = np.rint(points[cheek, :2].mean(axis=0)).astype(int)
         height, width = grey.shape
         sides.append((float(x), float(grey[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]) + 1))

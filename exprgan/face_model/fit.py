@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from exprgan.data.geometry_teacher.face_basis import FaceBasis
+from exprgan.face_model.basis import FaceBasis
 
 CM_PER_UNIT = 0.108
 """The length all pixel margins of the renderer are stated in; 1.25 pixels in a 320-pixel crop of open-faces."""

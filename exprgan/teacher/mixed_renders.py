@@ -4,7 +4,7 @@ Expression transfer learns from them what the eight stereotypes cannot teach: th
 their faces, whatever it is, carry the same expression. Half of the mixtures blend two of the eight expressions, the
 others move brows, lids, nose, mouth and jaw on their own, some of them on one side alone.
 
-    python -m exprgan.data.mixed_renders --data DIR --teacher DIR --cache DIR
+    python -m exprgan.teacher.mixed_renders --data DIR --teacher DIR --cache DIR
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from exprgan.data.geometry_teacher import GeometryTeacher
-from exprgan.data.geometry_teacher.recipes import EXPRESSIONS, RECIPES, Recipe
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.teacher_cache import TeacherCache
+from exprgan.face_model.recipes import EXPRESSIONS, RECIPES, Recipe
+from exprgan.teacher.cache import TeacherCache
+from exprgan.teacher.geometry_teacher import GeometryTeacher
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import scipy.sparse as sparse
 
-from exprgan.data.geometry_teacher import mesh
-from exprgan.data.geometry_teacher.face_basis import FaceBasis
-from exprgan.data.geometry_teacher.recipes import RECIPES, Recipe
+from exprgan.face_model import raster
+from exprgan.face_model.basis import FaceBasis
+from exprgan.face_model.recipes import RECIPES, Recipe
 
 LIGHT = np.array([0.0, 0.62, 0.78])
 SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
@@ -126,9 +126,9 @@ class WrinkleModel:
         return sparse.diags(1 / degree) @ links
 
     def _build_mask(self) -> np.ndarray:
-        """Where a ratio may act: not on lips, eyes and nostrils, fading at the border of the mesh."""
+        """Where a ratio may act: not on lips, eyes and nostrils, fading at the border of the raster."""
         mask = np.ones((self.size, self.size), np.float32)
-        for outline in (mesh.OUTER_LIPS, mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.NOSTRILS):
+        for outline in (raster.OUTER_LIPS, raster.RIGHT_EYE, raster.LEFT_EYE, raster.NOSTRILS):
             cv2.fillPoly(mask, [np.round(self.chart_px[outline]).astype(np.int32)], 0)
         mask = cv2.erode(mask, np.ones((3, 3)))
         inner = cv2.erode(self.covered.astype(np.uint8), np.ones((9, 9))).astype(np.float32)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from exprgan.data.geometry_teacher.face_basis import FaceBasis, eye_openings, lip_gap
-from exprgan.data.geometry_teacher.fit import FaceAnalysis, FaceFitter
-from exprgan.data.geometry_teacher.recipes import EXPRESSIONS, RECIPES, Recipe, keeps_lips_shut
-from exprgan.data.geometry_teacher.render import Renderer, TeacherResult, folded_share, target_points
-from exprgan.data.geometry_teacher.wrinkles import WrinkleModel
+from exprgan.face_model.basis import FaceBasis, eye_openings, lip_gap
+from exprgan.face_model.fit import FaceAnalysis, FaceFitter
+from exprgan.face_model.folds import WrinkleModel
+from exprgan.face_model.recipes import EXPRESSIONS, RECIPES, Recipe, keeps_lips_shut
+from exprgan.face_model.render import Renderer, TeacherResult, folded_share, target_points
 
 MAX_YAW_DEG = 25.0
 MAX_PITCH_DEG = 22.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from exprgan.data.geometry_teacher import mesh
+from exprgan.face_model import raster
 
 EYES = (
-    (mesh.RIGHT_UPPER_LID, mesh.RIGHT_LOWER_LID, mesh.RIGHT_IRIS_CENTRE),
-    (mesh.LEFT_UPPER_LID, mesh.LEFT_LOWER_LID, mesh.LEFT_IRIS_CENTRE),
+    (raster.RIGHT_UPPER_LID, raster.RIGHT_LOWER_LID, raster.RIGHT_IRIS_CENTRE),
+    (raster.LEFT_UPPER_LID, raster.LEFT_LOWER_LID, raster.LEFT_IRIS_CENTRE),
 )
 
 
@@ -36,12 +36,12 @@ def _move_one_eye(
 ) -> None:
     upper, lower, iris = eye
     outline = upper + lower[::-1][1:-1]
-    mask = mesh.polygon_mask(source_map.shape[0], source_map.shape[1], target_px[outline, :2])
+    mask = raster.polygon_mask(source_map.shape[0], source_map.shape[1], target_px[outline, :2])
     rows, columns = np.where(mask > 0.02)
     if not len(rows):
         return
-    photo_upper, photo_lower = mesh.curves_at(landmarks_px, upper, lower, columns)
-    new_upper, new_lower = mesh.curves_at(target_px, upper, lower, columns)
+    photo_upper, photo_lower = raster.curves_at(landmarks_px, upper, lower, columns)
+    new_upper, new_lower = raster.curves_at(target_px, upper, lower, columns)
     corners = [upper[0], upper[-1]]
     drift = (target_px[corners, :2] - landmarks_px[corners, :2]).mean(axis=0)
 
