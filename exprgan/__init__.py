@@ -21,9 +21,9 @@ from exprgan.errors import (
 from exprgan.expressions import EXPRESSIONS
 
 if TYPE_CHECKING:
-    from exprgan.editor import Editor, EditResult, FaceOutcome
+    from exprgan.edit.editor import Editor, EditResult, FaceOutcome
+    from exprgan.edit.transfer import Transfer
     from exprgan.faces.face import Face
-    from exprgan.transfer import Transfer
 
 from exprgan.version import __version__
 
@@ -44,11 +44,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Editor": "exprgan.editor",
-    "EditResult": "exprgan.editor",
-    "FaceOutcome": "exprgan.editor",
+    "Editor": "exprgan.edit.editor",
+    "EditResult": "exprgan.edit.editor",
+    "FaceOutcome": "exprgan.edit.editor",
     "Face": "exprgan.faces.face",
-    "Transfer": "exprgan.transfer",
+    "Transfer": "exprgan.edit.transfer",
 }  # imported at first use, because they need torch
 
 

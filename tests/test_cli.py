@@ -112,7 +112,7 @@ def test_a_fault_with_one_photo_of_a_folder_does_not_stop_the_others(
         raise ZeroDivisionError("odd") if photo.path.name == "a.jpg" else NoFaceFound("no face")
 
     editor = type("MadeEditor", (), {"prepare": fail, "weights": "", "device": "cpu"})()
-    monkeypatch.setattr("exprgan.editor.Editor.from_pretrained", lambda *_, **__: editor)
+    monkeypatch.setattr("exprgan.edit.editor.Editor.from_pretrained", lambda *_, **__: editor)
     for name in ("a.jpg", "b.jpg"):
         shutil.copy(sample_path, tmp_path / name)
     result = run_cli("edit", tmp_path, "--output", tmp_path / "out", "--jobs", "1")

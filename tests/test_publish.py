@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from exprgan.edit.systems import load_system
 from exprgan.errors import UsageError
 from exprgan.models import BUILDERS
-from exprgan.systems import load_system
 from exprgan.training import publish
 from exprgan.training.publish import CARDS, Notes
 from exprgan.weights import load_weights, read_manifest
-from tests.test_systems import SMALL, inputs, make_run
+from tests.edit.test_systems import SMALL, inputs, make_run
 
 JUDGES = {"expression_judge", "identity_judge"}
 OPTIONS = {"batch_size": 16, "learning_rate": 1e-4, "max_minutes": float("inf")}

@@ -1,4 +1,4 @@
-"""`exprgan transfer` and `exprgan.transfer` with the bundled weights."""
+"""`exprgan transfer` and `exprgan.edit.transfer` with the bundled weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from exprgan import Editor, EditResult, Transfer, UsageError
-from exprgan.editor import PreparedPhoto
+from exprgan.edit.editor import PreparedPhoto
+from exprgan.edit.regions import crop_bounds
+from exprgan.edit.transfer import TRANSFERRED
 from exprgan.errors import WeightsError
-from exprgan.parsing import crop_bounds
-from exprgan.transfer import TRANSFERRED
 from exprgan.weights import MANIFEST, find_weights_dir
 from tests.conftest import CliResult, RunCli
 from tests.weights.test_bundled import found_again, mouth_opening, smile

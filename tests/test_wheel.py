@@ -34,7 +34,7 @@ def test_wheel_has_code_weights_and_licence_and_nothing_else(wheel: Path, root: 
         for file in (record.file, f"{name}.json", record.card):
             assert f"exprgan/_weights/{file}" in names
     assert "exprgan/_weights/manifest.json" in names
-    assert "exprgan/editor.py" in names
+    assert "exprgan/edit/editor.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "docs/"))]
     assert not [name for name in names if name.endswith((".pt", ".pth", ".npz", ".part"))]

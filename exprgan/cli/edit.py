@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exprgan.batch_plan import Plan, PlanOptions, plan_jobs, wanted_expressions
 from exprgan.cli import options
 from exprgan.cli.output import Format, Output, start
+from exprgan.edit.plan import Plan, PlanOptions, plan_jobs, wanted_expressions
 from exprgan.errors import ExprganError, UsageError
 
 if TYPE_CHECKING:
-    from exprgan.batch import EditSettings, PhotoReport, PhotoWork
-    from exprgan.editor import Editor
+    from exprgan.edit.batch import EditSettings, PhotoReport, PhotoWork
+    from exprgan.edit.editor import Editor
 
 INTERRUPTED = 130
 
@@ -102,7 +102,7 @@ def edit(
     else:
         plan = plan_jobs(sources, plan_options)
 
-    from exprgan.batch import EditSettings
+    from exprgan.edit.batch import EditSettings
     from exprgan.weights.find import find_system
 
     find_system(model, weights)  # refuses a wrong name before anything else is done
@@ -112,7 +112,7 @@ def edit(
         return
 
     def load() -> Editor:
-        from exprgan.editor import Editor
+        from exprgan.edit.editor import Editor
 
         started = time.perf_counter()
         editor = Editor.from_pretrained(weights, device, detector, model=model, detector_weights=weights_dir)
@@ -132,8 +132,8 @@ def edit(
 def _work(
     editor: Editor | None, plan: Plan, chosen: PlanOptions, settings: EditSettings, weights: Path | None
 ) -> PhotoWork:
-    from exprgan.batch import PhotoWork, weights_hash
-    from exprgan.batch_manifest import Manifest
+    from exprgan.edit.batch import PhotoWork, weights_hash
+    from exprgan.edit.manifest import Manifest
 
     is_recorded = plan.folder is not None and (not plan.is_single or chosen.skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
@@ -178,8 +178,8 @@ def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
 
 
 def _edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, out: Output) -> None:
-    from exprgan.batch import default_workers, remove_stale_parts, run
     from exprgan.cli.edit_report import show_photo, show_summary
+    from exprgan.edit.batch import default_workers, remove_stale_parts, run
 
     started = time.perf_counter()
     remove_stale_parts(sorted({path.parent for job in plan.jobs for path in job.targets}))
@@ -258,9 +258,9 @@ def _edit_pipe(
     editor: Editor, settings: EditSettings, expression: str, output: Path | None, *, out: Output
 ) -> None:
     """One photo from stdin to stdout or to a file."""
-    from exprgan.batch import edit_bytes, make_folder
     from exprgan.cli.edit_report import show_photo
     from exprgan.device import one_thread
+    from exprgan.edit.batch import edit_bytes, make_folder
     from exprgan.photos import image_io
 
     with one_thread():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exprgan.cli.output import Format, Output, message_of
 
 if TYPE_CHECKING:
-    from exprgan.batch import EditSettings, PhotoReport
+    from exprgan.edit.batch import EditSettings, PhotoReport
 
 _LISTED = 20  # failed photos named again at the end
 

@@ -25,7 +25,7 @@ def faces(
     """List the faces of a photo: number, box, score and pose; --format json adds the landmarks."""
     out = start(format, quiet, verbose)
     from exprgan.device import resolve_device
-    from exprgan.editor import open_detector, to_uint8
+    from exprgan.edit.editor import open_detector, to_uint8
     from exprgan.faces.choice import refusal
     from exprgan.photos.image_io import read
 

@@ -44,10 +44,10 @@ def segment(
     import numpy as np
 
     from exprgan.device import memory_errors, resolve_device
-    from exprgan.editor import open_detector, to_uint8
+    from exprgan.edit.editor import open_detector, to_uint8
+    from exprgan.edit.regions import label_map, load_segmenter
     from exprgan.faces.choice import check_choice, choose_faces
     from exprgan.models.segmenters import CLASS_NAMES
-    from exprgan.parsing import label_map, load_segmenter
     from exprgan.photos import colour
     from exprgan.photos.image_io import read
 
@@ -73,8 +73,8 @@ def _write_png(target: Path, image: Any, labels: Any, overlay: bool) -> None:
 
     from PIL import Image
 
+    from exprgan.edit.regions import overlay as draw_overlay
     from exprgan.photos.image_io import write_atomic
-    from exprgan.segmentation_view import overlay as draw_overlay
 
     buffer = BytesIO()
     Image.fromarray(draw_overlay(image, labels) if overlay else labels).save(buffer, "PNG")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from exprgan.batch_plan import PlanOptions, plan_jobs
 from exprgan.cli import options
 from exprgan.cli.edit_report import faces_record
 from exprgan.cli.output import Format, Output, start
+from exprgan.edit.plan import PlanOptions, plan_jobs
 from exprgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from exprgan.editor import EditResult, PreparedPhoto
+    from exprgan.edit.editor import EditResult, PreparedPhoto
 
 
 class _Work(NamedTuple):
@@ -75,12 +75,12 @@ def transfer(
     _check_faces(face, source_face, is_swap=swap)
     work = _plan(source, target, output, overwrite=overwrite, is_swap=swap)
 
-    from exprgan.batch import make_folder
     from exprgan.device import one_thread
+    from exprgan.edit.batch import make_folder
     from exprgan.photos import image_io
 
     photos = image_io.read(source), image_io.read(target)
-    from exprgan.transfer import Transfer
+    from exprgan.edit.transfer import Transfer
 
     started = time.perf_counter()
     transfers = Transfer.from_pretrained(weights, device, detector, detector_weights=weights_dir)

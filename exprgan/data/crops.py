@@ -14,7 +14,7 @@ from PIL import Image
 
 from exprgan.data.pictures import decode_grey
 from exprgan.data.readers import Record
-from exprgan.editor import open_detector, to_uint8
+from exprgan.edit.editor import open_detector, to_uint8
 from exprgan.errors import ExprganError, UnreadableImage
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import MAX_YAW_DEG

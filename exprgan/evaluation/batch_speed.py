@@ -77,7 +77,7 @@ def time_networks(copies: list[Path], num_threads: int) -> float:
     """Seconds that all networks take for the photos, one after the other, without anything around them."""
     import torch
 
-    from exprgan.editor import Editor
+    from exprgan.edit.editor import Editor
     from exprgan.errors import NoFaceFound
 
     editor, watch, before = Editor.from_pretrained(device="cpu"), Stopwatch(), torch.get_num_threads()

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exprgan.data.open_faces import OpenFaces
+from exprgan.edit.systems import load_system
 from exprgan.evaluation.cases import Case, as_signed
 from exprgan.evaluation.sources import NetworkFiles
-from exprgan.systems import load_system
 from exprgan.teacher.cache import TeacherCache
 from exprgan.weights.find import SystemFiles
 

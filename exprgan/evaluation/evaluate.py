@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from exprgan.data.face_set import FaceSet, open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.edit.regions import load_segmenter
+from exprgan.edit.systems import PixelSystem, load_system
 from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
 from exprgan.evaluation.blendshapes import Landmarker
@@ -29,8 +31,6 @@ from exprgan.evaluation.sources import SEGMENTERS, NetworkFiles, Source, titles
 from exprgan.evaluation.summary import Summary, paired_differences, summarise
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
-from exprgan.parsing import load_segmenter
-from exprgan.systems import PixelSystem, load_system
 from exprgan.version import __version__
 from exprgan.weights import find_weights_dir, read_manifest
 from exprgan.weights.find import SystemFiles

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exprgan.edit.regions import load_segmenter
 from exprgan.errors import WeightsError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import ExpressionJudge, IdentityJudge
 from exprgan.models.segmenters import CLASS_NAMES
-from exprgan.parsing import load_segmenter
 from exprgan.weights import find_weights_dir, load_config, load_model, read_manifest
 
 NAMES = ("judge", "judge_rendered", "judge_identity")

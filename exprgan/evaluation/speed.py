@@ -151,8 +151,8 @@ def time_edit(photo: Path, weights: str | None) -> dict[str, Any]:
     """
     watch = Stopwatch()
     watch.run("import torch", lambda: __import__("torch"))
-    watch.run("import rest", lambda: __import__("exprgan.editor"))
-    from exprgan.editor import Editor
+    watch.run("import rest", lambda: __import__("exprgan.edit.editor"))
+    from exprgan.edit.editor import Editor
 
     editor = watch.run("load weights", lambda: Editor.from_pretrained(weights, device="cpu"))
     find_faces = editor.detector.detect

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.edit.regions import PALETTE, overlay, segment_crop
 from exprgan.errors import UsageError
 from exprgan.evaluation.segmentation import (
     ARGUMENTS,
@@ -19,7 +20,6 @@ from exprgan.evaluation.segmentation import (
 )
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES, BiSeNet, UNet, region_masks
-from exprgan.segmentation_view import PALETTE, overlay, segment_crop
 from exprgan.training.segmenter import PixelLoss, SegmenterConfig, SegmenterTask
 from exprgan.weights import find_weights_dir, load_model, read_manifest
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from exprgan.editor import Editor
+from exprgan.edit.editor import Editor
 from exprgan.errors import UnreadableImage
 from exprgan.photos import image_io
 from tests.conftest import ROOT, RunCli

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exprgan import EXPRESSIONS, Editor, EditResult
-from exprgan.editor import PreparedPhoto
+from exprgan.edit.editor import PreparedPhoto
+from exprgan.edit.regions import crop_bounds
 from exprgan.faces import mesh
 from exprgan.faces.face import Face
-from exprgan.parsing import crop_bounds
 from exprgan.weights import find_weights_dir
 from tests.conftest import RunCli
 

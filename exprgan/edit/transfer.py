@@ -1,7 +1,7 @@
 """Expression transfer: the expression of one photo's face onto the faces of another photo.
 
-The same straight pipeline as `exprgan.editor`, and by its means: what crosses over to the target is an edit, so the
-rest of the target's photo is left as it is, at its own resolution.
+The same straight pipeline as `exprgan.edit.editor`, and by its means: what crosses over to the target is an edit, so
+the rest of the target's photo is left as it is, at its own resolution.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.device import memory_errors, resolve_device
-from exprgan.editor import Editor, EditResult, ImageInput, PreparedPhoto, open_detector
+from exprgan.edit.editor import Editor, EditResult, ImageInput, PreparedPhoto, open_detector
 from exprgan.errors import UsageError
 from exprgan.faces.detect import FaceDetector
 from exprgan.models.transfer import TransferNet

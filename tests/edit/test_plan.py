@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exprgan.batch_plan import Job, Plan, PlanOptions, plan_jobs, wanted_expressions
+from exprgan.edit.plan import Job, Plan, PlanOptions, plan_jobs, wanted_expressions
 from exprgan.errors import UnreadableImage, UsageError
 from exprgan.expressions import EXPRESSIONS
 

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from exprgan.blend import Edit, apply_edit
 from exprgan.device import memory_errors, resolve_device
+from exprgan.edit.blend import Edit, apply_edit
+from exprgan.edit.regions import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
+from exprgan.edit.systems import bundled_segmenter, load_parts
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.expressions import EXPRESSIONS, parse_expression
 from exprgan.faces.align import crop_matrix, warp_crop
@@ -31,10 +33,8 @@ from exprgan.faces.detect import FaceDetector, load_detector
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker
 from exprgan.models.segmenters import region_masks
-from exprgan.parsing import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
 from exprgan.photos import colour, encode, image_io
 from exprgan.photos.photo import Photo
-from exprgan.systems import bundled_segmenter, load_parts
 from exprgan.weights import find_weights_dir, load_model
 from exprgan.weights.find import find_system
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan.editor import Editor, as_photo
+from exprgan.edit.editor import Editor, as_photo
+from exprgan.edit.regions import label_map
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.faces.align import FFHQ_TEMPLATE_512, crop_matrix
 from exprgan.faces.face import Face
 from exprgan.models.unified import EditMaps
-from exprgan.parsing import label_map
 
 LEFT, RIGHT = (40.0, 30.0), (210.0, 60.0)
 

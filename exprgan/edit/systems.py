@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.device import resolve_device
+from exprgan.edit.regions import load_segmenter
 from exprgan.errors import UsageError, WeightsError
 from exprgan.models import build_without_start_values
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps, UnifiedEndToEnd, apply_maps
-from exprgan.parsing import load_segmenter
 from exprgan.weights import load_model
 from exprgan.weights.find import AVERAGED, PIXEL_SYSTEMS, SystemFiles, find_system
 

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprgan.batch_manifest import Entry, Manifest, Origin, sha256_of
-from exprgan.batch_plan import Job
 from exprgan.device import one_thread
+from exprgan.edit.manifest import Entry, Manifest, Origin, sha256_of
+from exprgan.edit.plan import Job
 from exprgan.errors import UsageError
 from exprgan.photos import image_io
 from exprgan.photos.decode import reason
@@ -31,7 +31,7 @@ from exprgan.weights import find_weights_dir, read_manifest
 from exprgan.weights.find import find_system
 
 if TYPE_CHECKING:
-    from exprgan.editor import Editor, EditResult, PreparedPhoto
+    from exprgan.edit.editor import Editor, EditResult, PreparedPhoto
     from exprgan.photos.photo import Photo
 
 BESIDE_THE_SYSTEM = ("bisenet", "face_proposer", "landmarks", "unet")
@@ -190,7 +190,7 @@ class PhotoWork:
                     self._write(expression, path, encoded, job, data)
                 report.results[expression] = path
         if "sheet" in todo:
-            from exprgan.contact_sheet import encode_sheet
+            from exprgan.edit.sheet import encode_sheet
 
             with report.timed("write"):
                 self._write("sheet", todo["sheet"], encode_sheet(todo["sheet"], shown), job, data)

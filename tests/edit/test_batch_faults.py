@@ -25,9 +25,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan.batch_manifest import MANIFEST_NAME
+from exprgan.edit.manifest import MANIFEST_NAME
 from tests.conftest import ROOT, RunCli
-from tests.test_batch import MadeEditor
+from tests.edit.test_batch import MadeEditor
 
 NUM_PHOTOS = 12
 
@@ -90,7 +90,7 @@ def kill_after(child: int, out: Path, num_results: int, delay_s: float) -> int:
 @pytest.fixture
 def made_editor(monkeypatch: pytest.MonkeyPatch) -> MadeEditor:
     made = MadeEditor(before=lambda photo: time.sleep(0.004))
-    monkeypatch.setattr("exprgan.editor.Editor.from_pretrained", lambda *_, **__: made)
+    monkeypatch.setattr("exprgan.edit.editor.Editor.from_pretrained", lambda *_, **__: made)
     return made
 
 

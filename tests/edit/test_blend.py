@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from exprgan.blend import CROP_SIZE, Edit, apply_edit, weight_in_photo
+from exprgan.edit.blend import CROP_SIZE, Edit, apply_edit, weight_in_photo
 from exprgan.models.mouth_interior import CROP_PX_PER_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW, EditMaps
 

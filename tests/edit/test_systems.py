@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from exprgan.edit.systems import PixelEdits, load_system
 from exprgan.errors import ExprganError, UsageError, WeightsError
 from exprgan.models import build
-from exprgan.systems import PixelEdits, load_system
 from exprgan.weights import save_weights
 from exprgan.weights.find import PIXEL_SYSTEMS, find_system
 

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan import batch
-from exprgan.batch_manifest import MANIFEST_NAME, Entry, Manifest, Origin, sha256_of
-from exprgan.batch_plan import Job
-from exprgan.editor import EditResult, PreparedPhoto
+from exprgan.edit import batch
+from exprgan.edit.editor import EditResult, PreparedPhoto
+from exprgan.edit.manifest import MANIFEST_NAME, Entry, Manifest, Origin, sha256_of
+from exprgan.edit.plan import Job
 from exprgan.errors import NoFaceFound, UsageError
 from exprgan.photos import image_io
 from exprgan.photos.photo import Photo
@@ -66,7 +66,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def editor(monkeypatch: pytest.MonkeyPatch) -> MadeEditor:
     made = MadeEditor()
-    monkeypatch.setattr("exprgan.editor.Editor.from_pretrained", lambda *_, **__: made)
+    monkeypatch.setattr("exprgan.edit.editor.Editor.from_pretrained", lambda *_, **__: made)
     return made
 
 
@@ -214,7 +214,7 @@ def test_fail_fast_begins_no_further_photo(
 def test_dry_run_loads_no_weights_and_writes_nothing(
     run_cli: RunCli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exprgan.editor.Editor.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("exprgan.edit.editor.Editor.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
     result = run_cli("edit", photos, "-o", tmp_path / "out", "--dry-run", "--format", "json")
     assert [r["status"] for r in records(result.stdout)] == ["planned"] * 4
     assert result.code == 0

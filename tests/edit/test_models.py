@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan.batch import weights_hash
-from exprgan.editor import Editor
+from exprgan.edit.batch import weights_hash
+from exprgan.edit.editor import Editor
+from exprgan.edit.regions import crop_bounds
 from exprgan.errors import WeightsError
-from exprgan.parsing import crop_bounds
 from exprgan.weights import load_weights, save_weights
 from exprgan.weights.find import find_system
 from tests.conftest import RunCli
-from tests.test_systems import make_run
+from tests.edit.test_systems import make_run
 
 
 @pytest.fixture(scope="module")
