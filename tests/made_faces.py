@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.labelled import LabelledMix, LabelledSamples, SetSource
+from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource
 from exprgan.training import settings
 from exprgan.training.adversarial import AdversarialConfig, AdversarialTask
 from exprgan.training.loop import LoopConfig, Trainer

@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from exprgan.data.labelled import LabelledMix, LabelledSamples, SetSource
 from exprgan.errors import ExprganError, UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build, hierarchical
 from exprgan.models.hierarchical import HierarchicalGenerator
+from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource
 from exprgan.training import start
 from exprgan.training.adversarial import AdversarialConfig, AdversarialTask, RegionConfig, change_weight
 from exprgan.training.loop import Trainer

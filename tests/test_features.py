@@ -16,14 +16,14 @@ from PIL import Image
 
 from exprgan import losses
 from exprgan.action_units import ACTION_UNITS
-from exprgan.data.face_views import PHOTO, POINTS, FaceViews, ViewMix, one_hot, to_small, warp_small
-from exprgan.data.segmentation import FACE_OVAL
 from exprgan.edit.regions import to_tensor
 from exprgan.edit.systems import load_system
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FeatureNet, _centres_px
+from exprgan.samples.segmentation import FACE_OVAL
+from exprgan.samples.views import PHOTO, POINTS, FaceViews, ViewMix, one_hot, to_small, warp_small
 from exprgan.training.features import (
     FeatureConfig,
     FeatureNetConfig,

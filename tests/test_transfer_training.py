@@ -14,8 +14,11 @@ import torch
 
 from exprgan.action_units import ACTION_UNITS
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.pairs import HALF
-from exprgan.data.transfer_pairs import (
+from exprgan.face_model.recipes import RECIPES
+from exprgan.models.transfer import TransferNet
+from exprgan.models.unified import warp
+from exprgan.samples.pairs import HALF
+from exprgan.samples.transfer_pairs import (
     PHOTO,
     Answer,
     TransferMix,
@@ -23,9 +26,6 @@ from exprgan.data.transfer_pairs import (
     augment_pair,
     recipe_units,
 )
-from exprgan.face_model.recipes import RECIPES
-from exprgan.models.transfer import TransferNet
-from exprgan.models.unified import warp
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import NUM_MIXTURES, VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 from exprgan.training.loop import LoopConfig, Trainer

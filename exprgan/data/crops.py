@@ -69,7 +69,7 @@ class Cropper:
             return
         self._detector = open_detector(config.detector, device="cpu", folder=config.weights or None)
         if config.face_landmarker:
-            from exprgan.data.mediapipe_labels import ActionUnitMeter
+            from exprgan.data.mediapipe_faces import ActionUnitMeter
 
             self._measure = ActionUnitMeter(Path(config.face_landmarker))
 

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan.data.landmark_pictures import Picture, jittered_square, read_open_faces
 from exprgan.errors import UsageError
 from exprgan.evaluation.made_scenes import (
     Cutout,
@@ -33,6 +32,7 @@ from exprgan.evaluation.made_scenes import (
 from exprgan.faces import mesh
 from exprgan.faces.detect import FaceDetector, load_detector
 from exprgan.faces.landmarks import Landmarker
+from exprgan.samples.landmarks import Picture, jittered_square, read_open_faces
 
 GROUPS = {
     "eyes": (*mesh.RIGHT_EYE, *mesh.LEFT_EYE),

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from exprgan.data.face_set import FaceSet
-from exprgan.data.face_views import POINTS
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
@@ -25,6 +24,7 @@ from exprgan.evaluation.judges import verification
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FaceReading, FeatureNet
+from exprgan.samples.views import POINTS
 from exprgan.weights import load_model
 
 

@@ -20,12 +20,12 @@ from torch import nn
 
 from exprgan.data.face_set import FaceSet
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.segmentation import aligned_photo, class_sets
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.regions import segment_crop
 from exprgan.evaluation import metrics
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES
+from exprgan.samples.segmentation import aligned_photo, class_sets
 from exprgan.weights import load_model, save_weights
 
 NUM_CLASSES = len(CLASS_NAMES)

@@ -33,12 +33,12 @@ from torch import Tensor
 from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.transfer_pairs import NUM_EXPRESSIONS, PHOTO, Answer, State, TransferPairs
 from exprgan.evaluation.blendshapes import SCORES, Landmarker
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import EditMaps, apply_maps
+from exprgan.samples.transfer_pairs import NUM_EXPRESSIONS, PHOTO, Answer, State, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
 from exprgan.training.transfer import MIXED_FOLDER

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.pairs import Pair, PairMix, PairSamples
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import EditMaps, apply_maps
+from exprgan.samples.pairs import Pair, PairMix, PairSamples
 from exprgan.teacher.cache import TeacherCache
 
 

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from exprgan import losses
 from exprgan.data.face_set import open_sets
-from exprgan.data.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
@@ -33,6 +32,7 @@ from exprgan.models.discriminators import PatchDiscriminator
 from exprgan.models.hierarchical import REGIONS, HierarchicalGenerator
 from exprgan.models.stargan import LABEL_MAPS
 from exprgan.models.unified import UnifiedEndToEnd
+from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource
 from exprgan.teacher.cache import TeacherCache
 from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn

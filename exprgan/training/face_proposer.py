@@ -10,9 +10,9 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.data.face_mosaics import sample_mosaic
-from exprgan.data.landmark_pictures import Picture, read_pictures
 from exprgan.models.face_proposer import FaceProposer
+from exprgan.samples.landmarks import Picture, read_pictures
+from exprgan.samples.mosaics import sample_mosaic
 from exprgan.training.task import Task, TrainingFiles
 
 

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.action_units import ACTION_UNITS
-from exprgan.data.face_views import POINTS, FaceViews, ViewMix
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FaceReading, FeatureNet
+from exprgan.samples.views import POINTS, FaceViews, ViewMix
 from exprgan.teacher.cache import TeacherCache
 from exprgan.training.task import Losses, Task, TrainingFiles
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.segmentation_augment import photometric
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation.blendshapes import JUDGED_SCORES, SCORES, column
 from exprgan.expressions import EXPRESSIONS
@@ -30,6 +29,7 @@ from exprgan.models.judges import (
     IdentityJudge,
     Square,
 )
+from exprgan.samples.segmentation_augment import photometric
 from exprgan.training.task import Losses, Task, TrainingFiles
 
 KEPT_PX = 160

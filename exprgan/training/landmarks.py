@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exprgan.data.landmark_pictures import JitterConfig, Picture, read_pictures, sample_crop
 from exprgan.faces import mesh
 from exprgan.models.landmark_net import LandmarkNet
+from exprgan.samples.landmarks import JitterConfig, Picture, read_pictures, sample_crop
 from exprgan.training.task import Task, TrainingFiles
 
 PUPILS_SHARE = 0.31

@@ -23,7 +23,7 @@ class TrainingFiles:
     output: Path  # folder of the run
     teacher: Path | None = None  # folder with the geometry teacher's basis
     cache: Path | None = None  # folder for the teacher's renders
-    synthetic_labels: Path | None = None  # landmarks made by exprgan.data.mediapipe_labels; landmarks alone
+    synthetic_labels: Path | None = None  # landmarks made by exprgan.data.mediapipe_faces; landmarks alone
     initial: Path | None = None  # weights (safetensors) that a new run starts from
     weights: Path | None = None  # folder of the weights of networks that help; None takes the bundled ones
 

@@ -4,7 +4,7 @@ Found in the paper's abstract: swapping of AU-related features between two unpai
 training of the AU-free feature, the swap consistency loss. Reconstructed: all weights, least squares for both
 adversaries, self-reconstruction and cross-cycle as absolute differences, action units as levels with cross-entropy.
 
-Ours: the true answer where there is one (`exprgan.data.transfer_pairs`), `lambda_paired`; 0 gives the unpaired
+Ours: the true answer where there is one (`exprgan.samples.transfer_pairs`), `lambda_paired`; 0 gives the unpaired
 training of the paper. Each of the paper's terms is switched off by its weight: without the multi-class adversary is
 `--set lambda_multi_class=0`, without swap consistency `--set lambda_swap=0`.
 """
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.data.transfer_pairs import TransferMix, TransferPairs
 from exprgan.errors import UsageError
 from exprgan.models import build
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
 from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCritic, TransferNet
+from exprgan.samples.transfer_pairs import TransferMix, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn

@@ -1,6 +1,6 @@
 """Training of the unified generator with paired supervision.
 
-The pairs come from the geometry teacher and from synthetic-faces (`exprgan.data.pairs`); flow, picture, mask
+The pairs come from the geometry teacher and from synthetic-faces (`exprgan.samples.pairs`); flow, picture, mask
 and mouth interior are each compared with what is known. This is our addition to arXiv 2112.04603, whose
 losses are unpaired.
 """
@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.pairs import PairMix, PairSamples
-from exprgan.data.segmented_regions import REGIONS_FOLDER
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models import build
@@ -33,6 +31,8 @@ from exprgan.models.unified import (
     double,
     shaded_warp,
 )
+from exprgan.samples.pairs import PairMix, PairSamples
+from exprgan.samples.segmented_regions import REGIONS_FOLDER
 from exprgan.teacher.cache import TeacherCache
 from exprgan.training.task import Task, TrainingFiles
 
@@ -102,7 +102,7 @@ def to_signed(image: Tensor) -> Tensor:
 
 
 def network_inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Arguments of the generator from a batch of `exprgan.data.pairs.augment`."""
+    """Arguments of the generator from a batch of `exprgan.samples.pairs.augment`."""
     image = to_signed(batch["seen"]).contiguous(memory_format=torch.channels_last)
     return image, batch["regions"].float() / 255, batch["expression"], batch["strength"]
 

@@ -335,7 +335,7 @@ def test_splits_are_by_subject_and_the_same_everywhere() -> None:
 def test_units_are_measured_where_mediapipe_is_at_hand(
     class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from exprgan.data import mediapipe_labels
+    from exprgan.data import mediapipe_faces
 
     class Meter:
         def __init__(self, model: Path) -> None:
@@ -345,7 +345,7 @@ def test_units_are_measured_where_mediapipe_is_at_hand(
             assert crop.shape == (256, 256, 3)
             return (0.5,) * len(ACTION_UNITS)
 
-    monkeypatch.setattr(mediapipe_labels, "ActionUnitMeter", Meter)
+    monkeypatch.setattr(mediapipe_faces, "ActionUnitMeter", Meter)
     config = CropConfig(face_landmarker="model.task")
     first = prepare("folder", class_folders, tmp_path / "set", config=config)
     again = prepare("folder", class_folders, tmp_path / "set", config=config)  # from the journal

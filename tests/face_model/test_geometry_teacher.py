@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.pairs import PairMix, PairSamples, compose_flows
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
@@ -17,6 +16,7 @@ from exprgan.face_model import raster
 from exprgan.face_model.render import mouth_opening
 from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW
+from exprgan.samples.pairs import PairMix, PairSamples, compose_flows
 from exprgan.teacher.cache import TeacherCache, variant_of
 from exprgan.teacher.geometry_teacher import GeometryTeacher
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan.data.landmark_pictures import Picture
 from exprgan.evaluation.made_scenes import Cutout, cutout_from_masks
+from exprgan.samples.landmarks import Picture
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "faces"
 

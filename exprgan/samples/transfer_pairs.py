@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 
 from exprgan import action_units
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.pairs import (
+from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.samples.pairs import (
     FACE_CLASSES,
     HALF,
     REGION_CLASSES,
@@ -36,10 +39,7 @@ from exprgan.data.pairs import (
     spoil,
     to_grey,
 )
-from exprgan.data.segmentation import OUTLINES
-from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.expressions import EXPRESSIONS
-from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.samples.segmentation import OUTLINES
 from exprgan.teacher.cache import TeacherCache, variant_of
 from exprgan.teacher.mixed_renders import VARIANTS_PER_FACE, MixedRenders, mixture, mixtures_of
 
@@ -65,7 +65,7 @@ class TransferMix:
 
 
 class Answer(NamedTuple):
-    """A picture of someone, and the same person with another expression; arrays as in `exprgan.data.pairs.Pair`.
+    """A picture of someone, and the same person with another expression; arrays as in `exprgan.samples.pairs.Pair`.
 
     flow_px, place_cm (128, 128, 2), flow_weight (128, 128); mouth, importance (256, 256) uint8.
     """

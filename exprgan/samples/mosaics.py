@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.landmark_pictures import Picture, spoil, texture
 from exprgan.faces.mesh import face_square
 from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
+from exprgan.samples.landmarks import Picture, spoil, texture
 
 SMALLEST_SIDE_PX, LARGEST_SIDE_SHARE = 18.0, 1.15
 CENTRE_SD_SHARE = 0.09

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.data.face_set import FaceSet
-from exprgan.data.pairs import jitter_matrix
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.samples.pairs import jitter_matrix
 from exprgan.teacher.cache import TeacherCache
 
 CONTEMPT = EXPRESSIONS.index("contempt")

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.action_units import ACTION_UNITS
-from exprgan.data.pairs import FACE_CLASSES, jitter_matrix
-from exprgan.data.segmentation import FACE_OVAL, OUTLINES
-from exprgan.data.segmentation_augment import photometric, procedural_background, shade
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FEATURE_PX
+from exprgan.samples.pairs import FACE_CLASSES, jitter_matrix
+from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
+from exprgan.samples.segmentation_augment import photometric, procedural_background, shade
 from exprgan.teacher.cache import TeacherCache
 
 POINTS = (

@@ -102,7 +102,7 @@ def read_pictures(
     """
     pictures = read_open_faces(data / "open-faces", split)
     if num_turned and split == "train":
-        from exprgan.data.turned_pictures import turned_pictures
+        from exprgan.samples.turned import turned_pictures
 
         pictures += turned_pictures(pictures, _read_depths(data / "open-faces", split), num_turned)
     if synthetic_labels is not None:

@@ -1,7 +1,7 @@
 """Dense landmarks of a folder of pictures by MediaPipe's Face Landmarker, as labels for training.
 
 Needs `pip install mediapipe` and the model file face_landmarker.task (Apache 2.0); neither is part of
-exprgan. Run as `python -m exprgan.data.mediapipe_labels --model face_landmarker.task --images DIR
+exprgan. Run as `python -m exprgan.data.mediapipe_faces --model face_landmarker.task --images DIR
 --output labels.npz`.
 """
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from exprgan.data.face_mosaics import sample_mosaic
-from exprgan.data.landmark_pictures import JitterConfig, jittered_square, sample_crop
-from exprgan.data.turned_pictures import HeadTurner
 from exprgan.evaluation.made_scenes import make_scene, match_faces
 from exprgan.faces.mesh import FIVE_POINTS, face_square, roll_degrees
 from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
+from exprgan.samples.landmarks import JitterConfig, jittered_square, sample_crop
+from exprgan.samples.mosaics import sample_mosaic
+from exprgan.samples.turned import HeadTurner
 
 PLAIN = JitterConfig(negative_share=0.0, cut_share=0.0, occluder_share=0.0)
 

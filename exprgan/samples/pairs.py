@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.segmentation import FACE_OVAL, OUTLINES
-from exprgan.data.segmented_regions import read_regions
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import WINDOW
+from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
+from exprgan.samples.segmented_regions import read_regions
 from exprgan.teacher.cache import TeacherCache, TeacherRender, variant_of
 
 SIZE = 256
@@ -137,7 +137,7 @@ class PairSamples:
         faces: Rows of open-faces to draw from.
         synthetic: The synthetic-faces set, or None to go without.
         mix: Shares of the kinds of pairs.
-        regions_dir: Masks of `exprgan.data.segmented_regions`; where a photo has them there, they stand in
+        regions_dir: Masks of `exprgan.samples.segmented_regions`; where a photo has them there, they stand in
             for the masks drawn from its landmarks in `mix.segmented` of its pairs.
     """
 

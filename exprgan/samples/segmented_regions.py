@@ -3,7 +3,7 @@
 What the generator gets in an edit are a segmenter's soft masks, not masks drawn from landmarks; so it should
 see both kinds.
 
-    python -m exprgan.data.segmented_regions --data DIR --cache DIR [--segmenter unet]
+    python -m exprgan.samples.segmented_regions --data DIR --cache DIR [--segmenter unet]
 """
 
 from __future__ import annotations

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from exprgan.data.open_faces import OpenFaces
-from exprgan.data.segmentation import (
+from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.errors import UsageError
+from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.samples.segmentation import (
     FLIP_TABLE,
     IGNORE,
     OUTLINES,
@@ -19,10 +22,7 @@ from exprgan.data.segmentation import (
     draw_partial_labels,
     jitter_matrix,
 )
-from exprgan.data.segmentation_augment import occlude, photometric, procedural_background, shade
-from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.errors import UsageError
-from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.samples.segmentation_augment import occlude, photometric, procedural_background, shade
 
 
 @pytest.fixture(scope="module")
