@@ -30,7 +30,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation.blendshapes import SCORES, Landmarker
@@ -41,6 +40,7 @@ from exprgan.models.unified import EditMaps, apply_maps
 from exprgan.samples.transfer_pairs import NUM_EXPRESSIONS, PHOTO, Answer, State, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
+from exprgan.training import losses
 from exprgan.training.transfer import MIXED_FOLDER
 from exprgan.weights import load_model
 

@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import EditMaps, apply_maps
 from exprgan.samples.pairs import Pair, PairMix, PairSamples
 from exprgan.teacher.cache import TeacherCache
+from exprgan.training import losses
 
 
 def face_weight(pair: Pair) -> Tensor:

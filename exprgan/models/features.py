@@ -93,7 +93,7 @@ class FeatureNet(nn.Module):
         self.action_units = nn.Linear(fifth * POOL_CELLS**2, num_action_units)
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """Feature maps at 128, 64, 32 and 16 px, for `exprgan.losses.perceptual`.
+        """Feature maps at 128, 64, 32 and 16 px, for `exprgan.training.losses.perceptual`.
 
         Args:
             image: (N, 3, S, S) float, RGB in [-1, 1], aligned crops of any size.
@@ -101,7 +101,7 @@ class FeatureNet(nn.Module):
         return self._trunk(image, 4)
 
     def embed(self, image: Tensor) -> Tensor:
-        """Unit vectors (N, D) that stay the same when the expression changes, for `exprgan.losses.identity`."""
+        """Unit vectors (N, D) that stay the same when the expression changes, for `exprgan.training.losses.identity`."""
         return self._embed(self._trunk(image, 4)[3])
 
     def forward(self, image: Tensor) -> FaceReading:

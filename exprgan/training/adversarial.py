@@ -22,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan import losses
 from exprgan.data.face_set import open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError
@@ -34,6 +33,7 @@ from exprgan.models.stargan import LABEL_MAPS
 from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource
 from exprgan.teacher.cache import TeacherCache
+from exprgan.training import losses
 from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 from exprgan.weights import load_model, load_weights

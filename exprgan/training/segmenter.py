@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
-from exprgan.losses import hard_mean
 from exprgan.models.segmenters import CLASS_NAMES, SEGMENTERS, BiSeNet, UNet
 from exprgan.samples.segmentation import IGNORE, SegmentationSamples, class_sets, random_crop
+from exprgan.training.losses import hard_mean
 from exprgan.training.task import Task, TrainingFiles
 
 LARGE_CLASSES = ("background", "skin", "hair", "neck")

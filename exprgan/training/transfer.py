@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
@@ -27,6 +26,7 @@ from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCriti
 from exprgan.samples.transfer_pairs import TransferMix, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders
+from exprgan.training import losses
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 from exprgan.training.unified import to_signed
 

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan import losses
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
@@ -34,6 +33,7 @@ from exprgan.models.unified import (
 from exprgan.samples.pairs import PairMix, PairSamples
 from exprgan.samples.segmented_regions import REGIONS_FOLDER
 from exprgan.teacher.cache import TeacherCache
+from exprgan.training import losses
 from exprgan.training.task import Task, TrainingFiles
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from exprgan import losses
+from exprgan.training import losses
 
 
 def test_weighted_mean_counts_only_weighted_places() -> None:

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan import losses
 from exprgan.action_units import ACTION_UNITS
 from exprgan.edit.regions import to_tensor
 from exprgan.edit.systems import load_system
@@ -24,6 +23,7 @@ from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FeatureNet, _centres_px
 from exprgan.samples.segmentation import FACE_OVAL
 from exprgan.samples.views import PHOTO, POINTS, FaceViews, ViewMix, one_hot, to_small, warp_small
+from exprgan.training import losses
 from exprgan.training.features import (
     FeatureConfig,
     FeatureNetConfig,

@@ -280,7 +280,7 @@ def child(output: Path, *words: str, processes: int = 1) -> list[str]:
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    return [*launcher, str(Path(__file__).with_name("made_faces.py")), str(output), *words]
+    return [*launcher, str(Path(__file__).parents[1] / "made_faces.py"), str(output), *words]
 
 
 def same_weights(one: Path, other: Path) -> None:
