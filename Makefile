@@ -45,10 +45,10 @@ format: $(VENV)/.dev
 
 help-texts: $(VENV)/.dev
 	rm -f tests/data/help/*.txt
-	RENEW_HELP_TEXTS=1 $(BIN)/python -m pytest -q tests/test_cli_help.py -k committed
+	RENEW_HELP_TEXTS=1 $(BIN)/python -m pytest -q tests/cli/test_help.py -k committed
 
 bench: $(VENV)/.runtime
-	$(BIN)/python -m exprgan.evaluation.speed
+	$(BIN)/python -m exprgan.bench.speed
 
 clean:
 	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -7,11 +7,18 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from exprgan.evaluation.made_scenes import Cutout
+    from exprgan.samples.landmarks import Picture
 
 ROOT = Path(__file__).resolve().parent.parent
+FACES = ROOT / "tests" / "data" / "faces"
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +64,34 @@ def teacher_dir(root: Path) -> Path:
     if not (folder / "geometry_basis.npz").exists():
         pytest.skip(f"no geometry basis in {folder}; name its folder by EXPRGAN_TEACHER")
     return folder
+
+
+@pytest.fixture(scope="session")
+def face_pictures() -> list[Picture]:
+    """Four rendered faces with their landmarks."""
+    from exprgan.samples.landmarks import Picture
+
+    made = np.load(FACES / "landmarks.npz")
+    return [
+        Picture(_pixels(FACES / f"{name}.jpg"), landmarks_xy, (0.0, 5.0))
+        for name, landmarks_xy in zip(made["names"], made["landmarks_xy"], strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def face_cutouts() -> list[Cutout]:
+    """The renders cut out by their masks."""
+    from exprgan.evaluation.made_scenes import cutout_from_masks
+
+    return [
+        cutout_from_masks(_pixels(path), _pixels(path.with_suffix(".png")))
+        for path in sorted(FACES.glob("*.jpg"))
+    ]
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as file:
+        return np.asarray(file)
 
 
 class CliResult(NamedTuple):

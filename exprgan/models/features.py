@@ -101,7 +101,7 @@ class FeatureNet(nn.Module):
         return self._trunk(image, 4)
 
     def embed(self, image: Tensor) -> Tensor:
-        """Unit vectors (N, D) that stay the same when the expression changes, for `exprgan.training.losses.identity`."""
+        """Unit vectors (N, D) that stay the same when the expression changes, for the identity loss."""
         return self._embed(self._trunk(image, 4)[3])
 
     def forward(self, image: Tensor) -> FaceReading:

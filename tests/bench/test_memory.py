@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from exprgan.evaluation import memory
+from exprgan.bench import memory
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
@@ -22,7 +22,7 @@ def test_photo_has_the_size_asked_for(extension: str, tmp_path: Path, sample_pat
 
 def test_peak_of_a_process_is_seen_and_failures_are_told() -> None:
     program = (
-        "from exprgan.evaluation.memory import peak_mib\n"
+        "from exprgan.bench.memory import peak_mib\n"
         "print(peak_mib(['-c', 'pass']), peak_mib(['-c', 'data = bytearray(b\"x\") * 200_000_000']))"
     )  # in a small process: a child inherits its parent's peak
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
 """How fast a batch is: several photos at a time, one at a time, a shell loop, and the networks alone.
 
-    python -m exprgan.evaluation.batch_speed --photos photos/ --copies 200
+    python -m exprgan.bench.batch_speed --photos photos/ --copies 200
 
 The four are taken in turns, so that a change of the machine's load falls on all of them. Times are wall-clock
 seconds a photo; those of the commands include their start-up.
@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from exprgan.bench.speed import Stopwatch, machine
 from exprgan.errors import ExprganError, UsageError
-from exprgan.evaluation.speed import Stopwatch, machine
 from exprgan.photos.image_io import READABLE_EXTENSIONS
 
 
@@ -136,7 +136,7 @@ def as_text(report: dict[str, Any]) -> str:
 def main() -> None:
     """Command line of the benchmark."""
     parser = argparse.ArgumentParser(
-        prog="python -m exprgan.evaluation.batch_speed", description=__doc__.split("\n")[0]
+        prog="python -m exprgan.bench.batch_speed", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--photos", type=Path, required=True, help="folder of photos to copy")
     parser.add_argument("--copies", type=int, default=200, help="photos in the batch")

@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from exprgan.bench import speed
 from exprgan.errors import WeightsError
-from exprgan.evaluation import speed
 from exprgan.photos import image_io
 from exprgan.weights import find_weights_dir, read_manifest
 
-SAMPLE = Path(__file__).parents[1] / "docs/samples/portrait.jpg"
+SAMPLE = Path(__file__).parents[2] / "docs/samples/portrait.jpg"
 
 
 def test_stopwatch_adds_up_calls_and_splits_a_whole() -> None:
@@ -91,7 +91,7 @@ def test_every_stage_of_a_real_edit_is_timed(tmp_path: Path) -> None:
         pytest.skip("the weights have no generator yet")
     photo = tmp_path / "scene.jpg"
     Image.fromarray(speed.make_scene(image_io.read(SAMPLE).pixels, 640, 480)).save(photo)
-    command = [sys.executable, "-m", "exprgan.evaluation.speed", "--single", str(photo)]
+    command = [sys.executable, "-m", "exprgan.bench.speed", "--single", str(photo)]
     run = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     assert set(run["times"]) == set(speed.STAGES)
     assert all(wall >= 0 for wall, _ in run["times"].values())

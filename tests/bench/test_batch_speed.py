@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from exprgan.bench import batch_speed
 from exprgan.errors import ExprganError, UsageError
-from exprgan.evaluation import batch_speed
 
 
 def test_copies_take_the_photos_in_turn(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """How fast StarGAN trains: our loop's step beside the same networks and losses in plain code, in turns.
 
-    python -m exprgan.evaluation.training_speed [--threads 1] [--rounds 5] [--device cpu] [--output speed.json]
+    python -m exprgan.bench.training_speed [--threads 1] [--rounds 5] [--device cpu] [--output speed.json]
 
 A turn is five steps, of which one moves the generator: the whole rhythm of the training. Batches are made before, so
 that data cost nothing on either side. Our step is `Trainer.train_step` with the settings of `exprgan train stargan`,
@@ -28,8 +28,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from exprgan.bench.plain_stargan import N_CRITIC, PlainStarGAN
 from exprgan.device import resolve_device
-from exprgan.evaluation.plain_stargan import N_CRITIC, PlainStarGAN
 from exprgan.expressions import EXPRESSIONS
 from exprgan.training.adversarial import AdversarialTask, to_signed
 from exprgan.training.loop import Trainer

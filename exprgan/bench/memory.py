@@ -1,6 +1,6 @@
 """How much memory a whole edit takes, for photos of 1 to 200 megapixels.
 
-    python -m exprgan.evaluation.memory --output out/memory.json
+    python -m exprgan.bench.memory --output out/memory.json
 
 Every edit is the real command `exprgan edit` in a process of its own; the figure is the largest resident set
 that the operating system saw. This process stays small, because a child inherits its parent's peak, so the
@@ -84,7 +84,7 @@ def measure(portrait: Path, sizes: list[float], extension: str) -> list[dict[str
         for size in sizes:
             photo = Path(folder, f"photo{extension}")
             make = (
-                "from exprgan.evaluation.memory import make_photo; from pathlib import Path; "
+                "from exprgan.bench.memory import make_photo; from pathlib import Path; "
                 f"make_photo(Path({str(portrait)!r}), {size}, Path({str(photo)!r}))"
             )
             subprocess.run([sys.executable, "-c", make], check=True)

@@ -16,7 +16,7 @@ from exprgan.cli import app
 from exprgan.expressions import EXPRESSIONS
 from tests.conftest import RunCli
 
-FOLDER = Path(__file__).resolve().parent / "data" / "help"
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "help"
 
 
 def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

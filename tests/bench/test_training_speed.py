@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from exprgan.evaluation import training_speed
-from exprgan.evaluation.plain_stargan import N_CRITIC, PlainStarGAN
-from exprgan.evaluation.training_speed import Setup, Turns
+from exprgan.bench import training_speed
+from exprgan.bench.plain_stargan import N_CRITIC, PlainStarGAN
+from exprgan.bench.training_speed import Setup, Turns
 from exprgan.training.adversarial import AdversarialTask, to_signed
 from exprgan.training.start import configure
 

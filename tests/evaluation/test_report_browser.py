@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_eval import data, one_thread, report, weights  # noqa: F401
+from tests.evaluation.test_eval import data, one_thread, report, weights  # noqa: F401
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PROBE = """<script>

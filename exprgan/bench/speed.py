@@ -1,6 +1,6 @@
 """How long an edit takes, stage by stage, and how the generator compares with the baselines.
 
-    python -m exprgan.evaluation.speed --output out/speed.json
+    python -m exprgan.bench.speed --output out/speed.json
 
 Stages are taken from the real `Editor`, whose parts are wrapped in stopwatches, in a fresh process for every
 run, as a user's single edit meets them. Networks are compared in one process, in turns (A, B, C, A, B ...),
@@ -187,7 +187,7 @@ def _peak_rss_mb() -> float:
 
 def time_edits(photo: Path, weights: str | None, repeats: int) -> dict[str, Any]:
     """Medians over edits in fresh processes; see `time_edit`."""
-    command = [sys.executable, "-m", "exprgan.evaluation.speed", "--single", str(photo)]
+    command = [sys.executable, "-m", "exprgan.bench.speed", "--single", str(photo)]
     command += ["--weights", weights] if weights else []
     runs = [json.loads(_output(command)) for _ in range(repeats)]
     times = {
@@ -328,9 +328,7 @@ def as_text(report: dict[str, Any]) -> str:
 
 def main() -> None:
     """Command line of the benchmark."""
-    parser = argparse.ArgumentParser(
-        prog="python -m exprgan.evaluation.speed", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m exprgan.bench.speed", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--portrait", type=Path, default=Path("docs/samples/portrait.jpg"), help="the face to paste"
     )
