@@ -21,7 +21,8 @@ from exprgan.errors import (
 from exprgan.expressions import EXPRESSIONS
 
 if TYPE_CHECKING:
-    from exprgan.edit.editor import Editor, EditResult, FaceOutcome
+    from exprgan.edit.editor import Editor
+    from exprgan.edit.scene import EditResult, FaceOutcome
     from exprgan.edit.transfer import Transfer
     from exprgan.faces.face import Face
 
@@ -45,8 +46,8 @@ __all__ = [
 
 _LAZY = {
     "Editor": "exprgan.edit.editor",
-    "EditResult": "exprgan.edit.editor",
-    "FaceOutcome": "exprgan.edit.editor",
+    "EditResult": "exprgan.edit.scene",
+    "FaceOutcome": "exprgan.edit.scene",
     "Face": "exprgan.faces.face",
     "Transfer": "exprgan.edit.transfer",
 }  # imported at first use, because they need torch

@@ -15,7 +15,7 @@ from exprgan.edit.plan import PlanOptions, plan_jobs
 from exprgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from exprgan.edit.editor import EditResult, PreparedPhoto
+    from exprgan.edit.scene import EditResult, Scene
 
 
 class _Work(NamedTuple):
@@ -130,7 +130,7 @@ def _job(shown: Path, target: Path, output: Path | None, *, overwrite: bool) -> 
     return _Work(shown, target, plan.jobs[0].outputs[name])
 
 
-def _show(job: _Work, result: EditResult, shown: PreparedPhoto, seconds: float, out: Output) -> None:
+def _show(job: _Work, result: EditResult, shown: Scene, seconds: float, out: Output) -> None:
     notes = [*result.photo.notes]
     notes += [
         f"face {outcome.index} is left as it is: {outcome.reason}."
@@ -144,7 +144,7 @@ def _show(job: _Work, result: EditResult, shown: PreparedPhoto, seconds: float, 
         "input": str(job.target),
         "output": str(job.output),
         "source": str(job.shown),
-        "source_face": shown.prepared[0].index,
+        "source_face": shown.faces[0].index,
         "strength": result.strength,
         "faces": faces_record(result.faces),
         "seconds": round(seconds, 4),

@@ -31,7 +31,8 @@ from exprgan.weights import find_weights_dir, read_manifest
 from exprgan.weights.find import find_system
 
 if TYPE_CHECKING:
-    from exprgan.edit.editor import Editor, EditResult, PreparedPhoto
+    from exprgan.edit.editor import Editor
+    from exprgan.edit.scene import EditResult, Scene
     from exprgan.photos.photo import Photo
 
 BESIDE_THE_SYSTEM = ("bisenet", "face_proposer", "landmarks", "unet")
@@ -261,7 +262,7 @@ def edit_bytes(
         return report, _encode(result, path, settings)
 
 
-def _prepare(editor: Editor, photo: Photo, settings: EditSettings, report: PhotoReport) -> PreparedPhoto:
+def _prepare(editor: Editor, photo: Photo, settings: EditSettings, report: PhotoReport) -> Scene:
     with report.timed("prepare"):
         scene = editor.prepare(photo, settings.face)
     report.faces = scene.outcomes

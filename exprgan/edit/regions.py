@@ -17,7 +17,7 @@ from exprgan.errors import WeightsError
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
 from exprgan.models.segmenters import CLASS_NAMES
-from exprgan.weights import find_weights_dir, load_model, read_manifest
+from exprgan.weights import NetworkFiles, find, find_weights_dir, read_manifest
 
 CROP_PX = 256
 """Side of the aligned crop that all networks of the editor work on."""
@@ -54,28 +54,25 @@ PALETTE = np.array(
 """Colours (19, 3), RGB, in the order of `exprgan.models.segmenters.CLASS_NAMES`."""
 
 
-def load_segmenter(
-    folder: Path | str | None = None, *, name: str | None = None, device: str = "cpu"
-) -> nn.Module:
-    """The segmenter of a folder of weights, in eval mode.
+def find_segmenter(folder: Path | str | None = None, name: str | None = None) -> NetworkFiles:
+    """The segmenter of a folder of weights.
 
     Args:
         folder: Folder of weights; None finds it as `find_weights_dir` does.
         name: Name in the manifest; None takes the first of `SEGMENTERS` that is there.
-        device: torch's name of the device.
 
     Raises:
-        WeightsError: The folder has none, or it cannot be loaded.
+        WeightsError: The folder has none.
     """
     folder = find_weights_dir(folder)
-    if name is None:
-        present = [known for known in SEGMENTERS if known in read_manifest(folder)]
-        if not present:
-            raise WeightsError(
-                f"{folder} has no segmenter ({' or '.join(SEGMENTERS)}); use the bundled weights."
-            )
-        name = present[0]
-    return load_model(name, folder, device)
+    present = [name] if name else [known for known in SEGMENTERS if known in read_manifest(folder)]
+    if not present:
+        raise WeightsError(f"{folder} has no segmenter ({' or '.join(SEGMENTERS)}); use the bundled weights.")
+    return find(present[0], folder)
+
+
+def load_segmenter(folder=None, *, name=None, device="cpu"):  # type: ignore[no-untyped-def]
+    return find_segmenter(folder, name).load(device)
 
 
 def to_tensor(crop: NDArray[np.uint8], device: str) -> Tensor:

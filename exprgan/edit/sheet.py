@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from exprgan.edit.editor import EditResult
+from exprgan.edit.scene import EditResult
 from exprgan.photos import colour, image_io
 
 PANEL_PX = 512

@@ -10,13 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.device import resolve_device
-from exprgan.edit.regions import load_segmenter
-from exprgan.errors import UsageError, WeightsError
-from exprgan.models import build_without_start_values
+from exprgan.edit.regions import find_segmenter
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps, UnifiedEndToEnd, apply_maps
-from exprgan.weights import load_model
-from exprgan.weights.find import AVERAGED, PIXEL_SYSTEMS, SystemFiles, find_system
+from exprgan.weights import NetworkFiles, find_system
+from exprgan.weights.find import PIXEL_SYSTEMS
 
 
 class System(Protocol):
@@ -101,12 +99,12 @@ class UnifiedSystem:
 
 
 def load_system(
-    source: str | Path, *, weights: Path | str | None = None, device: str = "cpu"
+    source: str | Path | NetworkFiles, *, weights: Path | str | None = None, device: str = "cpu"
 ) -> PixelSystem | UnifiedSystem:
     """A trained generator by name or folder.
 
     Args:
-        source: As for `exprgan.weights.find.find_system`: a bundled name, a folder of weights or in one, a run.
+        source: As for `exprgan.weights.find`, or what it has found.
         weights: Folder of weights, of the system and of its segmenter; None finds it as `find_weights_dir` does.
         device: auto, cpu, cuda, cuda:1 ... or mps.
 
@@ -115,50 +113,32 @@ def load_system(
         WeightsError: Weights are missing, not the recorded ones or do not fit.
         DeviceError: The device is not there.
     """
-    files, device = find_system(source, weights), resolve_device(device)
+    files = source if isinstance(source, NetworkFiles) else find_system(source, weights)
+    device = resolve_device(device)
     generator, segmenter = load_parts(files, device)
     if isinstance(generator, PixelEdits):
-        return PixelSystem(files.name, files.description, generator)
-    segmenter = segmenter or bundled_segmenter(files, device)
-    return UnifiedSystem(files.name, files.description, generator, segmenter)
+        return PixelSystem(files.name, files.config, generator)
+    return UnifiedSystem(files.name, files.config, generator, segmenter or segmenter_of(files).load(device))
 
 
-def load_parts(files: SystemFiles, device: str = "cpu") -> tuple[nn.Module, nn.Module | None]:
+def load_parts(files: NetworkFiles, device: str = "cpu") -> tuple[nn.Module, nn.Module | None]:
     """A system's generator, `EditMaps` of (image, regions, expression, strength), and its own segmenter, if any.
 
     Raises:
         WeightsError: The weights are not the recorded ones or do not fit the network.
     """
-    network = _of_run(files, device) if files.run else load_model(files.name, files.weights, device)
+    network = files.load(device)
     if files.architecture in PIXEL_SYSTEMS:
-        return PixelEdits(network, files.description["image_size"]).eval(), None
+        return PixelEdits(network, files.config["image_size"]).eval(), None
     if isinstance(network, UnifiedEndToEnd):
         return network.generator, network.segmenter
     return network, None
 
 
-def bundled_segmenter(files: SystemFiles, device: str = "cpu") -> nn.Module:
-    """The segmenter that goes with a system, or the first that the folder of weights has.
+def segmenter_of(files: NetworkFiles) -> NetworkFiles:
+    """The segmenter that goes with a system, or the first that its folder of weights has.
 
     Raises:
         WeightsError: There is none.
     """
-    return load_segmenter(files.weights, name=files.description.get("segmenter"), device=device)
-
-
-def _of_run(files: SystemFiles, device: str) -> nn.Module:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    assert files.run is not None
-    path = files.run / AVERAGED
-    try:
-        network = build_without_start_values(files.architecture, **files.description["arguments"])
-        network.load_state_dict(load_file(path))
-    except (UsageError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"{path} does not hold the network that the run describes ({reason}); go on with the run, which "
-            "writes it anew."
-        ) from error
-    return network.to(device).eval().requires_grad_(False)
+    return find_segmenter(files.weights, files.config.get("segmenter"))

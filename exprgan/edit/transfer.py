@@ -1,30 +1,27 @@
 """Expression transfer: the expression of one photo's face onto the faces of another photo.
 
-The same straight pipeline as `exprgan.edit.editor`, and by its means: what crosses over to the target is an edit, so
+By way of `exprgan.edit.scene`, as all edits: what crosses over to the target is an edit, so
 the rest of the target's photo is left as it is, at its own resolution.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
 from exprgan.device import memory_errors, resolve_device
-from exprgan.edit.editor import Editor, EditResult, ImageInput, PreparedPhoto, open_detector
+from exprgan.edit import scene as scenes
+from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene, open_detector
 from exprgan.errors import UsageError
 from exprgan.faces.detect import FaceDetector
-from exprgan.models.transfer import TransferNet
+from exprgan.models.transfer import Features, TransferNet
 from exprgan.models.unified import EditMaps
-from exprgan.weights import find_weights_dir, load_model, read_manifest
+from exprgan.weights import find
 
 TRANSFERRED = "transferred"
 """Stands in an `EditResult` for the name of an expression."""
-NUM_CLASSES = 19
 
 
 class Transfer:
@@ -42,10 +39,8 @@ class Transfer:
     def __init__(
         self, *, detector: FaceDetector, network: TransferNet, device: str = "cpu", weights: str = ""
     ) -> None:
-        self.network, self.device, self.weights = network, device, weights
-        self._reader = Editor(
-            detector=detector, segmenter=_NoRegions(), generator=network, device=device, weights=weights
-        )
+        self.detector, self.network = detector, network
+        self.device, self.weights = device, weights
 
     @classmethod
     def from_pretrained(
@@ -62,20 +57,20 @@ class Transfer:
             WeightsError: Weights are missing or not the recorded ones.
             DeviceError: The device is not there or has too little memory.
         """
-        folder, device = find_weights_dir(weights), resolve_device(device)
+        device, files = resolve_device(device), find("transfer", weights)
         with memory_errors(device):
-            network = load_model("transfer", folder, device)
+            network = files.load(device)
             assert isinstance(network, TransferNet)
             return cls(
                 detector=open_detector(
-                    detector, device=device, folder=folder, detector_weights=detector_weights
+                    detector, device=device, folder=files.weights, detector_weights=detector_weights
                 ),
                 network=network,
                 device=device,
-                weights=f"transfer {read_manifest(folder)['transfer'].sha256[:16]}",
+                weights=f"{files.name} {files.sha256[:16]}",
             )
 
-    def prepare(self, image: ImageInput, face: str | int = "largest") -> PreparedPhoto:
+    def prepare(self, image: ImageInput, face: str | int = "largest") -> Scene:
         """Find and crop the faces of a photo once, for several transfers.
 
         Args:
@@ -85,12 +80,12 @@ class Transfer:
         Raises:
             UsageError, NoFaceFound, UnreadableImage, DeviceError: As for `exprgan.Editor.edit`.
         """
-        return self._reader.prepare(image, face)
+        return scenes.prepare(image, face, detector=self.detector, device=self.device)
 
     def transfer(
         self,
-        source: ImageInput | PreparedPhoto,
-        target: ImageInput | PreparedPhoto,
+        source: ImageInput | Scene,
+        target: ImageInput | Scene,
         *,
         strength: float = 1.0,
         face: str | int = "largest",
@@ -112,31 +107,38 @@ class Transfer:
             UnreadableImage: A photo cannot be decoded.
             DeviceError: The device's memory does not suffice.
         """
-        if not (math.isfinite(strength) and 0 <= strength <= 1):
-            raise UsageError(f"The strength is {strength:g}; give a number from 0 to 1.")
-        shown = source if isinstance(source, PreparedPhoto) else self.prepare(source, source_face)
-        if len(shown.prepared) != 1:
+        scenes.check_strength(strength)
+        shown = source if isinstance(source, Scene) else self.prepare(source, source_face)
+        if len(shown.faces) != 1:
             raise UsageError(
-                f"The expression of {len(shown.prepared)} faces cannot be transferred at once; "
+                f"The expression of {len(shown.faces)} faces cannot be transferred at once; "
                 "choose one of the source's faces: largest, center or a number from 0."
             )
-        scene = target if isinstance(target, PreparedPhoto) else self.prepare(target, face)
-        with memory_errors(self.device):
-            edits = TransferEdits(self.network, shown.prepared[0].crop)
-        editor = Editor(
-            detector=self._reader.detector,
-            segmenter=self._reader.segmenter,
-            generator=edits,
+        scene = target if isinstance(target, Scene) else self.prepare(target, face)
+        amount = torch.tensor([strength], dtype=torch.float32, device=self.device)
+        with memory_errors(self.device), torch.inference_mode():
+            related = self._read(shown.faces[0]).related
+
+        def propose(prepared: PreparedFace) -> EditMaps:
+            return self.network.maps(self._read(prepared), related, amount)
+
+        return scenes.apply(
+            scene,
+            propose,
+            expression=TRANSFERRED,
+            strength=strength,
             device=self.device,
             weights=self.weights,
         )
-        result = editor.edit(scene, strength=strength)
-        return replace(result, expression=TRANSFERRED)
+
+    def _read(self, prepared: PreparedFace) -> Features:
+        small = F.interpolate(prepared.crop, (self.network.image_size,) * 2, mode="area")
+        return self.network.encode(self.network.window(small))
 
     def swap(
         self,
-        first: ImageInput | PreparedPhoto,
-        second: ImageInput | PreparedPhoto,
+        first: ImageInput | Scene,
+        second: ImageInput | Scene,
         *,
         strength: float = 1.0,
         first_face: str | int = "largest",
@@ -147,40 +149,6 @@ class Transfer:
         Returns:
             The first photo with the second one's expression, and the other way about.
         """
-        one = first if isinstance(first, PreparedPhoto) else self.prepare(first, first_face)
-        two = second if isinstance(second, PreparedPhoto) else self.prepare(second, second_face)
+        one = first if isinstance(first, Scene) else self.prepare(first, first_face)
+        two = second if isinstance(second, Scene) else self.prepare(second, second_face)
         return self.transfer(two, one, strength=strength), self.transfer(one, two, strength=strength)
-
-
-class TransferEdits(nn.Module):
-    """A source's expression as a generator for `exprgan.Editor`, which asks for no expression by name.
-
-    Args:
-        network: A network that makes edits.
-        source: float32 (1, 3, 256, 256), RGB in [-1, 1], the source's aligned crop.
-    """
-
-    related: Tensor
-
-    @torch.inference_mode()
-    def __init__(self, network: TransferNet, source: Tensor) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("related", network.encode(self._small(source)).related, persistent=False)
-
-    def _small(self, crop: Tensor) -> Tensor:
-        small = F.interpolate(crop, (self.network.image_size,) * 2, mode="area")
-        return self.network.window(small)
-
-    def forward(self, image: Tensor, regions: Tensor, expression: Tensor, strength: Tensor) -> EditMaps:
-        """The edit of crops (N, 3, 256, 256); regions and expression do not matter."""
-        features = self.network.encode(self._small(image))
-        return self.network.maps(features, self.related.expand(len(image), -1), strength)
-
-
-class _NoRegions(nn.Module):
-    """Stands where the editor's segmenter is: transfer needs no regions."""
-
-    def forward(self, crop: Tensor) -> Tensor:
-        """Equal logits (N, 19, H, W)."""
-        return crop.new_zeros(len(crop), NUM_CLASSES, *crop.shape[-2:])

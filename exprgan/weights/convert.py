@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exprgan.errors import UsageError, WeightsError
-from exprgan.weights import MANIFEST, read_manifest, save_weights
+from exprgan.weights.folder import MANIFEST, read_manifest, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor

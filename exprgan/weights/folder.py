@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprgan.errors import UsageError, WeightsError
+from exprgan.errors import WeightsError
 from exprgan.version import __version__
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 MANIFEST = "manifest.json"
-ENVIRONMENT_VARIABLE = "EXPRGAN_WEIGHTS"
 PICKLED_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
-_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*@\w[\w./-]*")  # OWNER/NAME@REVISION
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -42,41 +37,6 @@ class WeightsRecord:
     data: list[str] = field(default_factory=list)  # what they were trained on, with licences
     metrics: dict[str, Any] = field(default_factory=dict)  # figures of the model card
     card: str = ""  # name of the model card inside the folder
-
-
-def find_weights_dir(explicit: Path | str | None = None) -> Path:
-    """The folder of weights to use: the given one, else `EXPRGAN_WEIGHTS`, the checkout's, the wheel's.
-
-    Args:
-        explicit: A folder named by the user, or OWNER/NAME@REVISION for weights that `exprgan weights
-            download` has fetched from the Hugging Face Hub; nothing else is tried when it is given.
-
-    Raises:
-        WeightsError: The named folder is not there or has no manifest, the cache has no such weights, or no
-            folder was found at all.
-    """
-    named = explicit or os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:
-        folder = Path(named).expanduser()
-        if _HUB_NAME.fullmatch(Path(named).as_posix()) and not folder.exists():
-            from exprgan.weights.hub import cached_folder
-
-            return cached_folder(Path(named).as_posix())
-        refuse_pickles(folder)
-        if folder.name == MANIFEST or folder.suffix == ".safetensors":
-            folder = folder.parent
-        if not (folder / MANIFEST).is_file():
-            reason = f"has no {MANIFEST}" if folder.exists() else "does not exist"
-            remedy = "leave out --weights" if explicit else f"unset {ENVIRONMENT_VARIABLE}"
-            raise WeightsError(
-                f"{folder} is no folder of weights: it {reason}; {remedy} to use the bundled ones, or write "
-                "OWNER/NAME@REVISION for those that `exprgan weights download` has fetched."
-            )
-        return folder
-    for folder in (_PACKAGE.parent / "weights", _PACKAGE / "_weights"):
-        if (folder / MANIFEST).is_file():
-            return folder
-    raise WeightsError("This installation has no weights; reinstall exprgan or name a folder with --weights.")
 
 
 def refuse_pickles(path: Path) -> None:
@@ -127,52 +87,11 @@ def verify_weights(name: str, folder: Path | str) -> Path:
     Raises:
         WeightsError: The name is unknown, or the file is missing or not the recorded one.
     """
-    folder = Path(folder)
-    record = _record(name, folder)
-    _verified_bytes(folder, record)
-    return folder / record.file
-
-
-def load_config(name: str, folder: Path | str | None = None) -> dict[str, Any]:
-    """Config of a network: "architecture", "arguments" and what was saved beside them.
-
-    Raises:
-        WeightsError: The weights are unknown or the config is damaged.
-    """
-    folder = find_weights_dir(folder)
-    return _read_config(folder / f"{name}.json", _record(name, folder))
-
-
-def load_weights(name: str, folder: Path | str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Config and tensors of a network.
-
-    Args:
-        name: Name in the manifest, e.g. "unified".
-        folder: Folder of weights; None finds it as `find_weights_dir` does.
-
-    Returns:
-        The config, whose "architecture" and "arguments" build the network, and its state: floating-point
-        tensors as float32 on the CPU, others as stored.
-
-    Raises:
-        WeightsError: The weights are missing, damaged or not the recorded ones.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    folder = find_weights_dir(folder)
-    record = _record(name, folder)
-    content = _verified_bytes(folder, record)
-    config = _read_config(folder / f"{name}.json", record)
-    try:
-        tensors = load(content)
-    except (SafetensorError, ValueError) as error:
-        raise WeightsError(
-            f"{folder / record.file} is no safetensors file ({error}); restore it from the release."
-        ) from error
-    return config, {
-        key: value.float() if value.is_floating_point() else value for key, value in tensors.items()
-    }
+    folder, records = Path(folder), read_manifest(folder)
+    if name not in records:
+        raise WeightsError(f"{folder} has no weights named {name!r}; try `exprgan weights list`.")
+    verified_bytes(folder, records[name])
+    return folder / records[name].file
 
 
 def save_weights(
@@ -231,43 +150,13 @@ def save_weights(
     replace_file(folder / MANIFEST, _json({"format": 1, "weights": entries}))
 
 
-def load_model(name: str, folder: Path | str | None = None, device: str = "cpu") -> nn.Module:
-    """A network with its weights, in eval mode and without gradients.
-
-    Args:
-        name: Name in the manifest, e.g. "unified".
-        folder: Folder of weights; None finds it as `find_weights_dir` does.
-        device: torch's name of the device.
+def read_config(name: str, folder: Path, record: WeightsRecord) -> dict[str, Any]:
+    """Config of a record's network: "architecture", "arguments" and what was saved beside them.
 
     Raises:
-        WeightsError: The weights are missing, not the recorded ones or do not fit the network.
+        WeightsError: It is missing, damaged or another network's.
     """
-    from exprgan.models import build_without_start_values
-
-    config, tensors = load_weights(name, folder)
-    try:
-        model = build_without_start_values(config["architecture"], **config["arguments"])
-        model.load_state_dict(tensors)
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"The weights {name!r} do not fit this version of exprgan ({reason}); "
-            "use those of the same release."
-        ) from error
-    return model.to(device).eval().requires_grad_(False)
-
-
-def _record(name: str, folder: Path) -> WeightsRecord:
-    records = read_manifest(folder)
-    if name not in records:
-        known = ", ".join(sorted(records)) or "none"
-        raise WeightsError(
-            f"{folder} has no weights named {name!r} (it has: {known}); try `exprgan weights list`."
-        )
-    return records[name]
-
-
-def _read_config(path: Path, record: WeightsRecord) -> dict[str, Any]:
+    path = folder / f"{name}.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         agrees = config["architecture"] == record.architecture and isinstance(config["arguments"], dict)
@@ -278,8 +167,12 @@ def _read_config(path: Path, record: WeightsRecord) -> dict[str, Any]:
     return dict(config)
 
 
-def _verified_bytes(folder: Path, record: WeightsRecord) -> bytes:
-    """The file of a record, read once; a `WeightsError` when it is not the recorded one."""
+def verified_bytes(folder: Path, record: WeightsRecord) -> bytes:
+    """The file of a record, read once.
+
+    Raises:
+        WeightsError: It is missing or not the recorded one.
+    """
     path = folder / record.file
     try:
         content = path.read_bytes()

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exprgan.errors import UsageError, WeightsError
-from exprgan.weights import (
+from exprgan.weights.folder import (
     MANIFEST,
     PICKLED_SUFFIXES,
     WeightsRecord,
-    load_config,
+    read_config,
     read_manifest,
     replace_file,
     verify_weights,
@@ -132,7 +132,7 @@ def plan_push(folder: Path | str) -> list[str]:
         raise WeightsError(f"{folder} is no folder of weights: it has no {MANIFEST}; name one that has.")
     for name, record in records.items():
         verify_weights(name, folder)
-        load_config(name, folder)
+        read_config(name, folder, record)
         if not record.card or not (folder / record.card).is_file():
             raise WeightsError(
                 f"{name} in {folder} has no model card; write {name}.md before you publish it."
@@ -240,7 +240,7 @@ def _check(folder: Path, records: Mapping[str, WeightsRecord], pinned: str) -> N
     for name, record in records.items():
         try:
             verify_weights(name, folder)
-            load_config(name, folder)
+            read_config(name, folder, record)
         except WeightsError as error:
             raise WeightsError(
                 f"{name} of {pinned} is not what its {MANIFEST} records; delete "

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from exprgan import Editor, EditResult, Transfer, UsageError
-from exprgan.edit.editor import PreparedPhoto
 from exprgan.edit.regions import crop_bounds
+from exprgan.edit.scene import Scene
 from exprgan.edit.transfer import TRANSFERRED
 from exprgan.errors import WeightsError
 from exprgan.weights import MANIFEST, find_weights_dir
@@ -33,7 +33,7 @@ def transfers() -> Transfer:
 
 
 @pytest.fixture(scope="module")
-def scene(transfers: Transfer, sample_path: Path) -> PreparedPhoto:
+def scene(transfers: Transfer, sample_path: Path) -> Scene:
     return transfers.prepare(sample_path)
 
 
@@ -48,9 +48,7 @@ def shown(editor: Editor, sample_path: Path) -> dict[str, NDArray[Any]]:
 
 
 @pytest.fixture(scope="module")
-def results(
-    transfers: Transfer, scene: PreparedPhoto, shown: dict[str, NDArray[Any]]
-) -> dict[str, EditResult]:
+def results(transfers: Transfer, scene: Scene, shown: dict[str, NDArray[Any]]) -> dict[str, EditResult]:
     return {name: transfers.transfer(picture, scene) for name, picture in shown.items()}
 
 
@@ -60,8 +58,8 @@ def test_a_smile_and_an_open_mouth_get_across(editor: Editor, results: dict[str,
     assert mouth_opening(faces["surprise"]) > mouth_opening(faces["neutral"]) + 0.1
 
 
-def test_the_rest_of_the_photo_is_left_alone(scene: PreparedPhoto, results: dict[str, EditResult]) -> None:
-    rows, columns = crop_bounds(scene.prepared[0].matrix, scene.photo.size_hw, 2)
+def test_the_rest_of_the_photo_is_left_alone(scene: Scene, results: dict[str, EditResult]) -> None:
+    rows, columns = crop_bounds(scene.faces[0].matrix, scene.photo.size_hw, 2)
     outside = np.ones(scene.photo.size_hw, bool)
     outside[rows, columns] = False
     for result in results.values():
@@ -71,7 +69,7 @@ def test_the_rest_of_the_photo_is_left_alone(scene: PreparedPhoto, results: dict
 
 
 def test_strength_zero_keeps_every_pixel_and_more_changes_more(
-    transfers: Transfer, scene: PreparedPhoto, shown: dict[str, NDArray[Any]], results: dict[str, EditResult]
+    transfers: Transfer, scene: Scene, shown: dict[str, NDArray[Any]], results: dict[str, EditResult]
 ) -> None:
     def change(result: EditResult) -> float:
         return float(np.abs(result.image.astype(float) - scene.photo.pixels).mean())
@@ -83,7 +81,7 @@ def test_strength_zero_keeps_every_pixel_and_more_changes_more(
 
 
 def test_the_same_expression_changes_little(
-    transfers: Transfer, scene: PreparedPhoto, results: dict[str, EditResult]
+    transfers: Transfer, scene: Scene, results: dict[str, EditResult]
 ) -> None:
     def change(result: EditResult) -> float:
         return float(np.abs(result.image.astype(float) - scene.photo.pixels).mean())
@@ -92,7 +90,7 @@ def test_the_same_expression_changes_little(
 
 
 def test_swap_gives_both_ways(
-    transfers: Transfer, scene: PreparedPhoto, shown: dict[str, NDArray[Any]], results: dict[str, EditResult]
+    transfers: Transfer, scene: Scene, shown: dict[str, NDArray[Any]], results: dict[str, EditResult]
 ) -> None:
     first, second = transfers.swap(scene, shown["surprise"])
     assert np.array_equal(first.image, results["surprise"].image)
@@ -100,10 +98,10 @@ def test_swap_gives_both_ways(
     assert not np.array_equal(second.image, shown["surprise"])
 
 
-def test_impossible_options_are_refused(transfers: Transfer, scene: PreparedPhoto) -> None:
+def test_impossible_options_are_refused(transfers: Transfer, scene: Scene) -> None:
     with pytest.raises(UsageError, match="from 0 to 1"):
         transfers.transfer(scene, scene, strength=1.5)
-    several = PreparedPhoto(scene.photo, scene.outcomes, scene.prepared * 2)
+    several = Scene(scene.photo, scene.outcomes, scene.faces * 2)
     with pytest.raises(UsageError, match="one of the source's faces"):
         transfers.transfer(several, scene)
 

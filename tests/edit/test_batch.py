@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 from exprgan.edit import batch
-from exprgan.edit.editor import EditResult, PreparedPhoto
 from exprgan.edit.manifest import MANIFEST_NAME, Entry, Manifest, Origin, sha256_of
 from exprgan.edit.plan import Job
+from exprgan.edit.scene import EditResult, Scene
 from exprgan.errors import NoFaceFound, UsageError
 from exprgan.photos import image_io
 from exprgan.photos.photo import Photo
@@ -38,7 +38,7 @@ class MadeEditor:
         self.before = before
         self.prepared: list[str] = []
 
-    def prepare(self, photo: Photo, face: str) -> PreparedPhoto:
+    def prepare(self, photo: Photo, face: str) -> Scene:
         name = photo.path.name if photo.path else "stdin"
         self.prepared.append(name)
         self.before(photo)
@@ -46,9 +46,9 @@ class MadeEditor:
             raise NoFaceFound(f"No face was found in {name}; use another photo.")
         box = SimpleNamespace(box_xyxy=np.array([1.0, 2.0, 30.0, 40.0]), score=0.9, size_px=29.0)
         outcome = SimpleNamespace(index=0, face=box, edited=True, reason="")
-        return PreparedPhoto(photo, (outcome,), ())
+        return Scene(photo, (outcome,), ())
 
-    def edit(self, scene: PreparedPhoto, expression: str, strength: float) -> EditResult:
+    def edit(self, scene: Scene, expression: str, strength: float) -> EditResult:
         image = scene.photo.pixels // 2 + np.uint8(len(expression) * strength)
         return EditResult(image, scene.outcomes, expression, strength, scene.photo, self.weights)
 

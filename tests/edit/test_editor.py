@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from exprgan.edit.editor import Editor, as_photo
+from exprgan.edit.editor import Editor
 from exprgan.edit.regions import label_map
+from exprgan.edit.scene import as_photo
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.faces.align import FFHQ_TEMPLATE_512, crop_matrix

@@ -50,7 +50,7 @@ def test_a_run_edits_the_face_and_leaves_the_rest_bit_identical(
     result = editor.edit(scene, "happy")
     assert result.weights == f"mine {find_system(run).sha256[:16]}"
     changed = difference(image, result.image).max(axis=2)
-    rows, columns = crop_bounds(scene.prepared[0].matrix, image.shape[:2])
+    rows, columns = crop_bounds(scene.faces[0].matrix, image.shape[:2])
     inside = np.zeros(image.shape[:2], bool)
     inside[rows, columns] = True
     assert changed[~inside].max() == 0
@@ -76,7 +76,7 @@ def test_a_large_photo_keeps_its_detail(editor: Editor, image: NDArray[np.uint8]
     grain = np.random.default_rng(0).integers(-6, 7, large.shape)
     scene = editor.prepare((large.astype(int) + grain).astype(np.uint8))
     edited = editor.edit(scene, "happy", strength=0.3).image.astype(float)
-    rows, columns = crop_bounds(scene.prepared[0].matrix, large.shape[:2])
+    rows, columns = crop_bounds(scene.faces[0].matrix, large.shape[:2])
     middle = (slice(rows.start + 400, rows.start + 700), slice(columns.start + 400, columns.start + 700))
     change = edited[middle] - large[middle] - grain[middle]
     assert np.abs(change).mean() > 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan.edit.editor import EditResult, as_photo
+from exprgan.edit.scene import EditResult, as_photo
 from exprgan.errors import UsageError
 from exprgan.photos import colour
 from tests.photos.made_files import cmyk_profile, deep_scene, display_p3, scene

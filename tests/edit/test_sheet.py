@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan.edit.editor import EditResult, FaceOutcome
+from exprgan.edit.scene import EditResult, FaceOutcome
 from exprgan.edit.sheet import before_after_sheet, write_sheet
 from exprgan.faces.face import Face
 from exprgan.photos.photo import Photo

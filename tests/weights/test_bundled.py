@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exprgan import EXPRESSIONS, Editor, EditResult
-from exprgan.edit.editor import PreparedPhoto
 from exprgan.edit.regions import crop_bounds
+from exprgan.edit.scene import Scene
 from exprgan.faces import mesh
 from exprgan.faces.face import Face
 from exprgan.weights import find_weights_dir
@@ -28,12 +28,12 @@ def editor() -> Editor:
 
 
 @pytest.fixture(scope="module")
-def scene(editor: Editor, sample_path: Path) -> PreparedPhoto:
+def scene(editor: Editor, sample_path: Path) -> Scene:
     return editor.prepare(sample_path)
 
 
 @pytest.fixture(scope="module")
-def results(editor: Editor, scene: PreparedPhoto) -> dict[str, EditResult]:
+def results(editor: Editor, scene: Scene) -> dict[str, EditResult]:
     return {name: editor.edit(scene, name) for name in EXPRESSIONS}
 
 
@@ -59,20 +59,20 @@ def found_again(editor: Editor, image: NDArray[Any]) -> Face:
     return editor.detector.detect(image)[0]
 
 
-def test_strength_0_is_the_input(editor: Editor, scene: PreparedPhoto) -> None:
+def test_strength_0_is_the_input(editor: Editor, scene: Scene) -> None:
     for name in EXPRESSIONS:
         np.testing.assert_array_equal(editor.edit(scene, name, 0).image, scene.photo.pixels)
 
 
-def test_a_tiny_strength_is_a_tiny_edit(editor: Editor, scene: PreparedPhoto) -> None:
+def test_a_tiny_strength_is_a_tiny_edit(editor: Editor, scene: Scene) -> None:
     tiny = editor.edit(scene, "happy", 0.02).image.astype(int)
     assert np.abs(tiny - scene.photo.pixels).mean() < 0.2
 
 
 def test_every_expression_changes_the_face_and_nothing_else(
-    results: dict[str, EditResult], scene: PreparedPhoto
+    results: dict[str, EditResult], scene: Scene
 ) -> None:
-    rows, columns = crop_bounds(scene.prepared[0].matrix, scene.photo.size_hw)
+    rows, columns = crop_bounds(scene.faces[0].matrix, scene.photo.size_hw)
     for name, result in results.items():
         outside = result.image.copy()
         outside[rows, columns] = scene.photo.pixels[rows, columns]
@@ -91,21 +91,19 @@ def test_the_eight_expressions_differ(results: dict[str, EditResult]) -> None:
 
 
 def test_happy_raises_the_corners_of_the_mouth_and_sad_does_not(
-    editor: Editor, scene: PreparedPhoto, results: dict[str, EditResult]
+    editor: Editor, scene: Scene, results: dict[str, EditResult]
 ) -> None:
     before = smile(scene.outcomes[0].face)
     assert smile(found_again(editor, results["happy"].image)) > before + 0.012
     assert smile(found_again(editor, results["sad"].image)) < before - 0.005
 
 
-def test_more_strength_is_more_smile(editor: Editor, scene: PreparedPhoto) -> None:
+def test_more_strength_is_more_smile(editor: Editor, scene: Scene) -> None:
     smiles = [smile(found_again(editor, editor.edit(scene, "happy", s).image)) for s in (0.0, 0.5, 1.0)]
     assert smiles[0] < smiles[1] < smiles[2]
 
 
-def test_surprise_opens_the_mouth(
-    editor: Editor, scene: PreparedPhoto, results: dict[str, EditResult]
-) -> None:
+def test_surprise_opens_the_mouth(editor: Editor, scene: Scene, results: dict[str, EditResult]) -> None:
     before = mouth_opening(scene.outcomes[0].face)
     assert mouth_opening(found_again(editor, results["surprise"].image)) > before + 0.03
 
@@ -131,7 +129,7 @@ def test_happy_shows_single_teeth_and_not_a_band(editor: Editor, results: dict[s
 
 @pytest.mark.parametrize("expression", ["happy", "anger"])
 def test_a_mirrored_photo_gives_the_mirrored_edit(
-    editor: Editor, scene: PreparedPhoto, results: dict[str, EditResult], expression: str
+    editor: Editor, scene: Scene, results: dict[str, EditResult], expression: str
 ) -> None:
     source = scene.photo.pixels
     mirrored = editor.edit(np.ascontiguousarray(source[:, ::-1]), expression).image[:, ::-1]
@@ -148,7 +146,7 @@ def test_the_same_photo_gives_the_same_bytes(editor: Editor, sample_path: Path, 
     assert (tmp_path / "first.jpg").read_bytes() == (tmp_path / "second.jpg").read_bytes()
 
 
-def test_a_larger_photo_gets_the_same_edit_with_its_own_detail(editor: Editor, scene: PreparedPhoto) -> None:
+def test_a_larger_photo_gets_the_same_edit_with_its_own_detail(editor: Editor, scene: Scene) -> None:
     source = Image.fromarray(scene.photo.pixels)
     width, height = source.size
     large = source.resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
