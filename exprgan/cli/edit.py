@@ -17,12 +17,13 @@ import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, Output, start
-from exprgan.edit.plan import Plan, PlanOptions, plan_jobs, wanted_expressions
+from exprgan.edit.plan import PIPE, Job, Plan, PlanOptions, plan_jobs, wanted_expressions
 from exprgan.errors import ExprganError, UsageError
 
 if TYPE_CHECKING:
-    from exprgan.edit.batch import EditSettings, PhotoReport, PhotoWork
+    from exprgan.edit.batch import PhotoReport, PhotoWork
     from exprgan.edit.editor import Editor
+    from exprgan.weights import NetworkFiles
 
 INTERRUPTED = 130
 
@@ -95,66 +96,67 @@ def edit(
         overwrite=overwrite,
         skip_existing=skip_existing,
     )
-    is_piped = "-" in sources
+    is_piped = str(PIPE) in sources
     if is_piped:
         _check_pipe(sources, plan_options, out, dry_run=dry_run)
-        plan = Plan(())
+        plan = Plan((Job(PIPE, {expressions[0]: output or PIPE}),), is_single=True)
     else:
         plan = plan_jobs(sources, plan_options)
 
-    from exprgan.edit.batch import EditSettings
-    from exprgan.weights.find import find_system
+    from exprgan.edit.batch import EditSettings, PhotoWork, weights_hash
+    from exprgan.edit.manifest import Manifest
+    from exprgan.photos import image_io
+    from exprgan.weights import find_system
 
-    find_system(model, weights)  # refuses a wrong name before anything else is done
-    settings = EditSettings(strength, face, detector, not no_provenance, strip_metadata, model)
+    files = find_system(model, weights)  # refuses a wrong name before anything else is done
+    is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
+    manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
+    work = PhotoWork(
+        None if dry_run else _load_editor(files, device, detector, weights_dir, out),
+        EditSettings(strength, face, detector, not no_provenance, strip_metadata, model),
+        manifest=manifest,
+        weights=weights_hash(files) if manifest else "",
+        overwrite=overwrite or (is_piped and output is None),
+        skip_existing=skip_existing,
+        read=_read_stdin if is_piped else image_io.read_bytes,
+        write=_write_stdout if is_piped and output is None else image_io.write_atomic,
+    )
     if dry_run:
-        _show_dry_run(plan, _work(None, plan, plan_options, settings, weights), out)
-        return
-
-    def load() -> Editor:
-        from exprgan.edit.editor import Editor
-
-        started = time.perf_counter()
-        editor = Editor.from_pretrained(weights, device, detector, model=model, detector_weights=weights_dir)
-        out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
-        return editor
-
-    if is_piped:
-        _edit_pipe(load(), settings, expressions[0], output, out=out)
-        return
-    work = _work(load(), plan, plan_options, settings, weights)
-    if plan.is_single:
+        _show_dry_run(plan, work, out)
+    elif plan.is_single:
         _edit_single(plan, work, out)
     else:
         _edit_batch(plan, work, jobs, fail_fast, out)
 
 
-def _work(
-    editor: Editor | None, plan: Plan, chosen: PlanOptions, settings: EditSettings, weights: Path | None
-) -> PhotoWork:
-    from exprgan.edit.batch import PhotoWork, weights_hash
-    from exprgan.edit.manifest import Manifest
+def _load_editor(
+    files: NetworkFiles, device: str, detector: str, detector_weights: Path | None, out: Output
+) -> Editor:
+    from exprgan.edit.editor import Editor
 
-    is_recorded = plan.folder is not None and (not plan.is_single or chosen.skip_existing)
-    manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
-    return PhotoWork(
-        editor,
-        settings,
-        manifest=manifest,
-        weights=weights_hash(weights, settings.model) if manifest else "",
-        overwrite=chosen.overwrite,
-        skip_existing=chosen.skip_existing,
-    )
+    started = time.perf_counter()
+    editor = Editor.from_pretrained(None, device, detector, model=files, detector_weights=detector_weights)
+    out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
+    return editor
+
+
+def _read_stdin(source: Path) -> bytes:
+    return sys.stdin.buffer.read()
+
+
+def _write_stdout(path: Path, data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_plan
-    from exprgan.photos.image_io import read_bytes
+    from exprgan.edit.manifest import sha256_of
 
     lines, failed = [], 0
     for job in plan.jobs:
         try:
-            todo = set(work.unfinished(job, read_bytes(job.source) if work.skip_existing else b""))
+            todo = set(work.unfinished(job, sha256_of(work.read(job.source)) if work.skip_existing else ""))
         except ExprganError as error:
             out.error(error, source=str(job.source))
             failed += 1
@@ -252,24 +254,3 @@ def _check_pipe(sources: list[str], chosen: PlanOptions, out: Output, *, dry_run
         )
     if sys.stdin.isatty():
         raise UsageError("- reads a photo from stdin; pipe one in, for example with < photo.jpg.")
-
-
-def _edit_pipe(
-    editor: Editor, settings: EditSettings, expression: str, output: Path | None, *, out: Output
-) -> None:
-    """One photo from stdin to stdout or to a file."""
-    from exprgan.cli.edit_report import show_photo
-    from exprgan.device import one_thread
-    from exprgan.edit.batch import edit_bytes, make_folder
-    from exprgan.photos import image_io
-
-    with one_thread():
-        report, data = edit_bytes(editor, sys.stdin.buffer.read(), settings, expression, output)
-    if output is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        make_folder(output.parent)
-        image_io.write_atomic(output, data)
-        report.results[expression] = output
-    show_photo(report, settings, out, is_single=True)

@@ -131,12 +131,9 @@ def _job(shown: Path, target: Path, output: Path | None, *, overwrite: bool) -> 
 
 
 def _show(job: _Work, result: EditResult, shown: Scene, seconds: float, out: Output) -> None:
-    notes = [*result.photo.notes]
-    notes += [
-        f"face {outcome.index} is left as it is: {outcome.reason}."
-        for outcome in result.faces
-        if outcome.reason and outcome.reason != "not chosen"
-    ]
+    from exprgan.edit.batch import left_alone
+
+    notes = [*result.photo.notes, *left_alone(result.faces)]
     for note in notes:
         out.note(f"{job.target}: {note}")
     record: dict[str, Any] = {

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,17 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 from exprgan.device import one_thread
 from exprgan.edit.manifest import Entry, Manifest, Origin, sha256_of
-from exprgan.edit.plan import Job
+from exprgan.edit.plan import PIPE, Job
 from exprgan.errors import UsageError
 from exprgan.photos import image_io
 from exprgan.photos.decode import reason
 from exprgan.version import __version__
-from exprgan.weights import find_weights_dir, read_manifest
-from exprgan.weights.find import find_system
+from exprgan.weights import NetworkFiles, read_manifest
 
 if TYPE_CHECKING:
     from exprgan.edit.editor import Editor
-    from exprgan.edit.scene import EditResult, Scene
+    from exprgan.edit.scene import EditResult, FaceOutcome
     from exprgan.photos.photo import Photo
 
 BESIDE_THE_SYSTEM = ("bisenet", "face_proposer", "landmarks", "unet")
@@ -63,7 +61,7 @@ class PhotoReport:
     results: dict[str, Path] = field(default_factory=dict)  # written now, by expression
     sheet: Path | None = None  # written now
     skipped: dict[str, Path] = field(default_factory=dict)  # were finished already, "sheet" among them
-    faces: tuple[Any, ...] = ()  # FaceOutcome of each face that was found
+    faces: tuple[FaceOutcome, ...] = ()  # of each face that was found
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)  # of read, prepare, edit and write
     error: Exception | None = None
@@ -90,14 +88,9 @@ class PhotoReport:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def weights_hash(weights: Path | str | None = None, model: Path | str = "unified") -> str:
-    """One sha256 over those of the system that edits and of the networks it works with in the folder of weights.
-
-    Raises:
-        UsageError: There is no such system.
-        WeightsError: There is no such folder, its manifest is damaged or the system has no weights.
-    """
-    files, records = find_system(model, weights), read_manifest(find_weights_dir(weights))
+def weights_hash(files: NetworkFiles) -> str:
+    """One sha256 over those of the system that edits and of the networks it works with in its folder of weights."""
+    records = read_manifest(files.weights)
     lines = [f"{name} {records[name].sha256}" for name in BESIDE_THE_SYSTEM if name in records]
     return sha256_of("\n".join([*lines, f"{files.name} {files.sha256}"]).encode())
 
@@ -106,119 +99,6 @@ def default_workers() -> int:
     """As many as there are cores to use, four at most."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MOST_DEFAULT_WORKERS)
-
-
-class PhotoWork:
-    """The work on one photo: check what is finished, edit, record, write.
-
-    Args:
-        editor: Edits; None if only `unfinished` is asked.
-        settings: See there.
-        manifest: The record of the output folder; None keeps none.
-        weights: `weights_hash` of the editor's.
-        overwrite: Whether files that exist may be replaced.
-        skip_existing: Whether files that the manifest proves finished are left.
-    """
-
-    def __init__(
-        self,
-        editor: Editor | None,
-        settings: EditSettings,
-        *,
-        manifest: Manifest | None = None,
-        weights: str = "",
-        overwrite: bool = False,
-        skip_existing: bool = False,
-    ) -> None:
-        self.editor, self.settings, self.manifest, self.weights = editor, settings, manifest, weights
-        self.overwrite, self.skip_existing = overwrite, skip_existing
-
-    def __call__(self, job: Job) -> PhotoReport:
-        """Do a job; an error is in the report."""
-        report = PhotoReport(job)
-        try:
-            self._do(report)
-        except Exception as error:  # one bad photo must not stop the others
-            report.error = error
-        return report
-
-    def unfinished(self, job: Job, data: bytes) -> dict[str, Path]:
-        """The files of a job that are to be written, by expression, and by "sheet" for the sheet.
-
-        Raises:
-            UsageError: One exists that is not proven finished and may not be replaced.
-        """
-        todo, in_the_way = {}, []
-        for name, path in job.named_targets.items():
-            if os.path.exists(path):  # False, where Path.exists raises
-                why = "exists"
-                if self.skip_existing and self.manifest is not None:
-                    why = self.manifest.why_not_finished(path, self._origin(name, job, data))
-                    if not why:
-                        continue
-                if not self.overwrite:
-                    in_the_way.append(f"{path} {'exists but ' * (why != 'exists')}{why}")
-            todo[name] = path
-        if in_the_way:
-            raise UsageError(
-                f"{', '.join(in_the_way)}; allow to replace it with --overwrite or choose another --output."
-            )
-        return todo
-
-    def _do(self, report: PhotoReport) -> None:
-        job, editor = report.job, self.editor
-        if editor is None:
-            raise ValueError("work without an editor can only be planned")
-        with report.timed("read"):
-            data = image_io.read_bytes(job.source)
-            todo = self.unfinished(job, data)
-            report.skipped = {name: path for name, path in job.named_targets.items() if name not in todo}
-            if not todo:
-                return
-            photo = image_io.read(data, path=job.source)
-        scene = _prepare(editor, photo, self.settings, report)
-        shown: list[EditResult] = []
-        for expression, path in job.outputs.items():
-            if expression not in todo and "sheet" not in todo:
-                continue
-            with report.timed("edit"):
-                result = editor.edit(scene, expression, self.settings.strength)
-            if "sheet" in todo:
-                shown.append(result)
-            if expression in todo:
-                with report.timed("write"):
-                    encoded = _encode(result, path, self.settings)
-                    self._write(expression, path, encoded, job, data)
-                report.results[expression] = path
-        if "sheet" in todo:
-            from exprgan.edit.sheet import encode_sheet
-
-            with report.timed("write"):
-                self._write("sheet", todo["sheet"], encode_sheet(todo["sheet"], shown), job, data)
-            report.sheet = todo["sheet"]
-
-    def _write(self, name: str, path: Path, encoded: bytes, job: Job, data: bytes) -> None:
-        make_folder(path.parent)
-        if self.manifest is not None:
-            self.manifest.append(
-                Entry(
-                    output=self.manifest.key(path),
-                    sha256=sha256_of(encoded),
-                    size_bytes=len(encoded),
-                    input=str(job.source),
-                    origin=self._origin(name, job, data),
-                    version=__version__,
-                )
-            )
-        image_io.write_atomic(path, encoded)
-
-    def _origin(self, name: str, job: Job, data: bytes) -> Origin:
-        options: dict[str, Any] = asdict(self.settings)
-        if name == "sheet":
-            options["sheet"] = list(job.outputs)
-        else:
-            options["expression"] = name
-        return Origin(hashlib.sha256(data).hexdigest(), options, self.weights)
 
 
 def make_folder(folder: Path) -> None:
@@ -235,47 +115,154 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def edit_bytes(
-    editor: Editor, data: bytes, settings: EditSettings, expression: str, path: Path | None = None
-) -> tuple[PhotoReport, bytes]:
-    """The file of one photo, edited, and the report on it; nothing is written.
+def left_alone(outcomes: Sequence[FaceOutcome]) -> list[str]:
+    """A note on each face that was to be edited and could not be."""
+    return [
+        f"face {outcome.index} is left as it is: {outcome.reason}."
+        for outcome in outcomes
+        if outcome.reason and outcome.reason != "not chosen"
+    ]
+
+
+class PhotoWork:
+    """The work on one photo: check what is finished, edit, record, write.
 
     Args:
-        editor: Edits.
-        data: The photo's file.
+        editor: Edits; None if only `unfinished` is asked.
         settings: See there.
-        expression: What the faces are to show.
-        path: Names the format by its extension; None keeps the photo's, or takes PNG where that cannot be.
-
-    Raises:
-        ExprganError: As for `Editor.edit` and `EditResult.encode`.
+        manifest: The record of the output folder; None keeps none.
+        weights: `weights_hash` of the editor's.
+        overwrite: Whether files that exist may be replaced.
+        skip_existing: Whether files that the manifest proves finished are left.
+        read, write: The way of a photo's bytes in and of a result's out.
     """
-    report = PhotoReport(Job(Path("-"), {}))
-    with report.timed("read"):
-        photo = image_io.read(data)
-    scene = _prepare(editor, photo, settings, report)
-    with report.timed("edit"):
-        result = editor.edit(scene, expression, settings.strength)
-    if path is None and photo.format not in image_io.EXTENSIONS.values():
-        path = Path("stdin.png")
-    with report.timed("write"):
-        return report, _encode(result, path, settings)
 
+    def __init__(
+        self,
+        editor: Editor | None,
+        settings: EditSettings,
+        *,
+        manifest: Manifest | None = None,
+        weights: str = "",
+        overwrite: bool = False,
+        skip_existing: bool = False,
+        read: Callable[[Path], bytes] = image_io.read_bytes,
+        write: Callable[[Path, bytes], None] = image_io.write_atomic,
+    ) -> None:
+        self.editor, self.settings, self.manifest, self.weights = editor, settings, manifest, weights
+        self.overwrite, self.skip_existing = overwrite, skip_existing
+        self.read, self.write = read, write
 
-def _prepare(editor: Editor, photo: Photo, settings: EditSettings, report: PhotoReport) -> Scene:
-    with report.timed("prepare"):
-        scene = editor.prepare(photo, settings.face)
-    report.faces = scene.outcomes
-    report.notes = photo.notes + tuple(
-        f"face {outcome.index} is left as it is: {outcome.reason}."
-        for outcome in scene.outcomes
-        if outcome.reason and outcome.reason != "not chosen"
-    )
-    return scene
+    def __call__(self, job: Job) -> PhotoReport:
+        """Do a job; an error is in the report."""
+        report = PhotoReport(job)
+        try:
+            self._do(report)
+        except Exception as error:  # one bad photo must not stop the others
+            report.error = error
+        return report
 
+    def unfinished(self, job: Job, input_sha256: str = "") -> dict[str, Path]:
+        """The files of a job that are to be written, by expression, and by "sheet" for the sheet.
 
-def _encode(result: EditResult, path: Path | None, settings: EditSettings) -> bytes:
-    return result.encode(path, provenance=settings.provenance, strip_metadata=settings.strip_metadata)
+        Args:
+            job: See there.
+            input_sha256: Of the photo's file; only needed with `skip_existing`.
+
+        Raises:
+            UsageError: One exists that is not proven finished and may not be replaced.
+        """
+        todo, in_the_way = {}, []
+        for name, path in job.named_targets.items():
+            if os.path.exists(path):  # False, where Path.exists raises
+                why = "exists"
+                if self.skip_existing and self.manifest is not None:
+                    why = self.manifest.why_not_finished(path, self._origin(name, job, input_sha256))
+                    if not why:
+                        continue
+                if not self.overwrite:
+                    in_the_way.append(f"{path} {'exists but ' * (why != 'exists')}{why}")
+            todo[name] = path
+        if in_the_way:
+            raise UsageError(
+                f"{', '.join(in_the_way)}; allow to replace it with --overwrite or choose another --output."
+            )
+        return todo
+
+    def _do(self, report: PhotoReport) -> None:
+        job = report.job
+        with report.timed("read"):
+            data = self.read(job.source)
+            digest = sha256_of(data) if self.manifest is not None else ""
+            todo = self.unfinished(job, digest)
+            report.skipped = {name: path for name, path in job.named_targets.items() if name not in todo}
+            if not todo:
+                return
+            photo = image_io.read(data, path=None if job.source == PIPE else job.source)
+        for name, encoded in self._results(photo, todo, report):
+            path = todo[name]
+            with report.timed("write"):
+                make_folder(path.parent)
+                if self.manifest is not None:
+                    self.manifest.append(
+                        Entry(
+                            output=self.manifest.key(path),
+                            sha256=sha256_of(encoded),
+                            size_bytes=len(encoded),
+                            input=str(job.source),
+                            origin=self._origin(name, job, digest),
+                            version=__version__,
+                        )
+                    )
+                self.write(path, encoded)
+            if name == "sheet":
+                report.sheet = path
+            elif path != PIPE:
+                report.results[name] = path
+
+    def _results(
+        self, photo: Photo, todo: Mapping[str, Path], report: PhotoReport
+    ) -> Iterator[tuple[str, bytes]]:
+        """The files that are to be written, by name, the sheet last."""
+        if self.editor is None:
+            raise ValueError("work without an editor can only be planned")
+        with report.timed("prepare"):
+            scene = self.editor.prepare(photo, self.settings.face)
+        report.faces = scene.outcomes
+        report.notes = (*photo.notes, *left_alone(scene.outcomes))
+        shown: list[EditResult] = []
+        for expression in report.job.outputs:
+            if expression not in todo and "sheet" not in todo:
+                continue
+            with report.timed("edit"):
+                result = self.editor.edit(scene, expression, self.settings.strength)
+            if "sheet" in todo:
+                shown.append(result)
+            if expression in todo:
+                with report.timed("write"):
+                    encoded = self._encode(result, todo[expression])
+                yield expression, encoded
+        if "sheet" in todo:
+            from exprgan.edit.sheet import encode_sheet
+
+            with report.timed("write"):
+                encoded = encode_sheet(todo["sheet"], shown)
+            yield "sheet", encoded
+
+    def _encode(self, result: EditResult, path: Path) -> bytes:
+        keeps = result.photo.format in image_io.EXTENSIONS.values()
+        target = path if path != PIPE else None if keeps else Path("stdin.png")
+        return result.encode(
+            target, provenance=self.settings.provenance, strip_metadata=self.settings.strip_metadata
+        )
+
+    def _origin(self, name: str, job: Job, input_sha256: str) -> Origin:
+        options: dict[str, Any] = asdict(self.settings)
+        if name == "sheet":
+            options["sheet"] = list(job.outputs)
+        else:
+            options["expression"] = name
+        return Origin(input_sha256, options, self.weights)
 
 
 def run(
