@@ -27,7 +27,10 @@ FRONT = "exprgan"
 
 def modules(root: Path) -> dict[str, Path]:
     paths = (root / "exprgan").rglob("*.py")
-    return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    return {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in paths
+    }
 
 
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
     python -m exprgan.bench.edit_hashes PHOTO... --checkout DIR [--checkout DIR]
 
-Edits of each photo to the eight expressions, by each of the small baselines to happy, and transfers between the first two
-photos, all as PNG, are made by the command line of each checkout; one line a file, sha256 and name, is printed. With two
-checkouts the files that differ are named and the exit code is 1.
+Edits of each photo to the eight expressions, by each of the small baselines to happy, and transfers between the
+first two photos, all as PNG, are made by the command line of each checkout; one line a file, sha256 and name, is
+printed. With two checkouts the files that differ are named and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def hashes(photos: Sequence[Path], checkout: Path) -> dict[str, str]:
             _run(checkout, "transfer", *sources[:2], "--swap", "--output", folder / "transfer")
         made = sorted(path for path in folder.rglob("*.png") if path.parent != folder / "in")
         return {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in made
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in made
         }
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
 from exprgan.models import mouth_interior
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from exprgan.models.unified import EditMaps
 
-CROP_SIZE = 256
 TAPER_PX = 14
 """Width of the border inside the window along which an edit fades to exactly 0."""
 FLOW_FADE_PX = (0.12, 0.45)
@@ -110,7 +110,7 @@ def _taper() -> NDArray[np.float32]:
     from exprgan.models.unified import WINDOW
 
     top, left, height, width = WINDOW
-    taper = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
+    taper = np.zeros((CROP_PX, CROP_PX), np.float32)
     sides = []
     for length in (height, width):
         place = np.arange(length)
@@ -187,23 +187,6 @@ def _spread(
     flags = interpolation | cv2.WARP_INVERSE_MAP
     spread = cv2.warpAffine(values, patch.matrix, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT)
     return spread.astype(np.float32)
-
-
-def weight_in_photo(
-    edit: Edit, matrix: NDArray[np.floating], size_hw: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Share of the edit at every pixel of the photo (H, W), 0..1; pixels at 0 are never touched.
-
-    Args:
-        edit: The edit of one face.
-        matrix: (2, 3) similarity from photo to crop.
-        size_hw: Size of the photo.
-    """
-    full = np.zeros(size_hw, np.float32)
-    patch = _patch_under(edit.weight, matrix, size_hw)
-    if patch.x1 > patch.x0 and patch.y1 > patch.y0:
-        full[patch.y0 : patch.y1, patch.x0 : patch.x1] = _spread(edit.weight, patch)
-    return full
 
 
 def apply_edit(image: NDArray[Any], edit: Edit, matrix: NDArray[np.floating]) -> NDArray[Any]:

@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exprgan.errors import WeightsError
+from exprgan.face_parts import CROP_PX, FACE_CLASSES, class_ids
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
-from exprgan.models.segmenters import CLASS_NAMES
 from exprgan.weights import NetworkFiles, find, find_weights_dir, read_manifest
 
-CROP_PX = 256
-"""Side of the aligned crop that all networks of the editor work on."""
 SEGMENTERS = ("unet", "bisenet")
-FACE_CLASSES = ("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
 FACE_REACH_PX = 12
 _CELL_PX = 4  # the face's soft mask is made of cells of this size
 _FINE = 4  # label maps are drawn at this multiple of the crop's resolution, for smooth outlines
@@ -51,7 +48,7 @@ PALETTE = np.array(
     ],
     dtype=np.uint8,
 )
-"""Colours (19, 3), RGB, in the order of `exprgan.models.segmenters.CLASS_NAMES`."""
+"""Colours (19, 3), RGB, in the order of `exprgan.face_parts.CLASS_NAMES`."""
 
 
 def find_segmenter(folder: Path | str | None = None, name: str | None = None) -> NetworkFiles:
@@ -91,7 +88,7 @@ def face_share(logits: Tensor) -> Tensor:
         float32 (H, W) in [0, 1]; it reaches `FACE_REACH_PX` beyond the face, where a jaw that drops needs the room.
     """
     cells = F.avg_pool2d(logits.float(), _CELL_PX).softmax(dim=1)
-    face = cells[:, [CLASS_NAMES.index(name) for name in FACE_CLASSES]].sum(dim=1, keepdim=True)
+    face = cells[:, class_ids(FACE_CLASSES)].sum(dim=1, keepdim=True)
     reach = FACE_REACH_PX // _CELL_PX
     wide = F.max_pool2d(face, 2 * reach + 1, 1, reach)
     soft = F.avg_pool2d(F.pad(wide, (2, 2, 2, 2), mode="replicate"), 5, 1)

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from exprgan.device import memory_errors
 from exprgan.edit.blend import Edit, apply_edit
-from exprgan.edit.regions import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
+from exprgan.edit.regions import crop_bounds, face_share, shift_matrix, to_tensor
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
+from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import check_choice, choose_faces, refusal
 from exprgan.faces.detect import FaceDetector, load_detector

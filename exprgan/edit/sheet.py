@@ -58,15 +58,6 @@ def encode_sheet(path: Path, results: Sequence[EditResult]) -> bytes:
     return buffer.getvalue()
 
 
-def write_sheet(path: Path, results: Sequence[EditResult]) -> None:
-    """Write the sheet as a PNG or JPEG file, whole or not at all.
-
-    Raises:
-        UsageError: The file cannot be written there or in that format.
-    """
-    image_io.write_atomic(path, encode_sheet(path, results))
-
-
 def _surroundings(result: EditResult) -> tuple[slice, slice]:
     """Rows and columns of the photo around the edited faces."""
     edited = [outcome.face for outcome in result.faces if outcome.edited]

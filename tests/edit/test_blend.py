@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from exprgan.edit.blend import CROP_SIZE, Edit, apply_edit, weight_in_photo
+from exprgan.edit.blend import Edit, apply_edit
+from exprgan.face_parts import CROP_PX
 from exprgan.models.mouth_interior import CROP_PX_PER_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW, EditMaps
 
@@ -17,10 +18,10 @@ MATRIX = np.array([[0.6, 0.05, -40.0], [-0.05, 0.6, -25.0]])
 def make_edit(shift_px: tuple[float, float] = (0, 0), shade: float = 0.0, mask: float = 0.0) -> Edit:
     """An edit that is the same all over the window."""
     top, left, height, width = WINDOW
-    inside = torch.zeros(1, 1, CROP_SIZE, CROP_SIZE)
+    inside = torch.zeros(1, 1, CROP_PX, CROP_PX)
     inside[..., top : top + height, left : left + width] = 1
     flow = inside * torch.tensor(shift_px, dtype=torch.float32)[None, :, None, None]
-    paint = torch.ones(1, 3, CROP_SIZE, CROP_SIZE) * 0.5
+    paint = torch.ones(1, 3, CROP_PX, CROP_PX) * 0.5
     return Edit.from_maps(EditMaps(flow, inside * shade * torch.ones(1, 3, 1, 1), paint, inside * mask))
 
 
@@ -33,10 +34,16 @@ def photo(request: pytest.FixtureRequest) -> np.ndarray:
     return (noise * np.iinfo(request.param).max).astype(request.param)
 
 
+def reach_in_photo(edit: Edit, matrix: np.ndarray, size_hw: tuple[int, ...]) -> np.ndarray:
+    """Weight of the edit at every pixel of the photo."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(edit.weight, matrix, (size_hw[1], size_hw[0]), flags=flags)
+
+
 def test_pixels_without_weight_keep_their_value(photo: np.ndarray) -> None:
     edit = make_edit((3, -2), shade=0.2, mask=0.5)
     result = apply_edit(photo, edit, MATRIX)
-    weight = weight_in_photo(edit, MATRIX, photo.shape[:2])
+    weight = reach_in_photo(edit, MATRIX, photo.shape[:2])
     assert result.dtype == photo.dtype
     np.testing.assert_array_equal(result[weight == 0], photo[weight == 0])
     assert (result[weight > 0.99] != photo[weight > 0.99]).mean() > 0.9
@@ -44,7 +51,7 @@ def test_pixels_without_weight_keep_their_value(photo: np.ndarray) -> None:
 
 def test_weight_is_zero_at_the_border_of_the_crop() -> None:
     edit = make_edit((3, -2), shade=0.2, mask=0.5)
-    border = np.ones((CROP_SIZE, CROP_SIZE), bool)
+    border = np.ones((CROP_PX, CROP_PX), bool)
     top, left, height, width = WINDOW
     border[top + 1 : top + height - 1, left + 1 : left + width - 1] = False
     assert edit.weight[border].max() == 0
@@ -85,13 +92,13 @@ def test_faces_beyond_the_photo_are_cut_off(photo: np.ndarray, offset: tuple[flo
     matrix[:, 2] += offset
     edit = make_edit((3, 3))
     result = apply_edit(photo, edit, matrix)
-    weight = weight_in_photo(edit, matrix, photo.shape[:2])
+    weight = reach_in_photo(edit, matrix, photo.shape[:2])
     np.testing.assert_array_equal(result[weight == 0], photo[weight == 0])
 
 
 @pytest.mark.parametrize("scale", [0.08, 6.0])
 def test_large_and_small_faces_are_edited_in_their_place(scale: float) -> None:
-    size = int(CROP_SIZE / scale) + 20
+    size = int(CROP_PX / scale) + 20
     photo = np.full((size, size, 3), 100, np.uint8)
     matrix = np.array([[scale, 0, -10 * scale], [0, scale, -10 * scale]])
     result = apply_edit(photo, make_edit(shade=0.4), matrix)
@@ -103,7 +110,7 @@ def test_large_and_small_faces_are_edited_in_their_place(scale: float) -> None:
 
 def residual_edit(value: float, face: np.ndarray | None = None) -> Edit:
     """An edit that adds the same red all over the crop, in the range [-1, 1] of the networks."""
-    nothing = torch.zeros(1, 3, CROP_SIZE, CROP_SIZE)
+    nothing = torch.zeros(1, 3, CROP_PX, CROP_PX)
     red = nothing.clone()
     red[:, 0] = value
     maps = EditMaps(nothing[:, :2], nothing, nothing, nothing[:, :1], residual=red)
@@ -114,7 +121,7 @@ def test_residual_is_added_inside_the_window_and_nothing_else_changes(photo: np.
     edit = residual_edit(0.2)
     photo = photo // 2
     result = apply_edit(photo, edit, MATRIX)
-    weight = weight_in_photo(edit, MATRIX, photo.shape[:2])
+    weight = reach_in_photo(edit, MATRIX, photo.shape[:2])
     np.testing.assert_array_equal(result[weight == 0], photo[weight == 0])
     added = result[250:270, 280:300].astype(float) - photo[250:270, 280:300]
     np.testing.assert_allclose(added[..., 0], 0.1 * np.iinfo(photo.dtype).max, atol=1)
@@ -122,13 +129,13 @@ def test_residual_is_added_inside_the_window_and_nothing_else_changes(photo: np.
 
 
 def test_residual_stays_on_the_face_and_fades_towards_its_border(photo: np.ndarray) -> None:
-    x = np.arange(CROP_SIZE, dtype=np.float32)
-    face = np.broadcast_to(np.clip((160 - x) / 20, 0, 1), (CROP_SIZE, CROP_SIZE))
+    x = np.arange(CROP_PX, dtype=np.float32)
+    face = np.broadcast_to(np.clip((160 - x) / 20, 0, 1), (CROP_PX, CROP_PX))
     edit = residual_edit(0.2, face)
     assert edit.weight[160, 120] == pytest.approx(1)
     assert edit.weight[:, 168:].max() == 0  # the fade reaches a few px further than the face
     result = apply_edit(photo // 2, edit, np.eye(2, 3))
-    added = result[160, :CROP_SIZE, 0].astype(float) - photo[160, :CROP_SIZE, 0] // 2
+    added = result[160, :CROP_PX, 0].astype(float) - photo[160, :CROP_PX, 0] // 2
     assert np.abs(np.diff(added[60:])).max() < 0.012 * np.iinfo(photo.dtype).max
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from exprgan.edit.scene import EditResult, FaceOutcome
-from exprgan.edit.sheet import before_after_sheet, write_sheet
+from exprgan.edit.sheet import before_after_sheet, encode_sheet
 from exprgan.faces.face import Face
 from exprgan.photos.photo import Photo
 
@@ -43,8 +44,8 @@ def test_sheet_has_three_pictures_a_row(count: int, rows: int) -> None:
     assert sheet.height == pytest.approx(rows * one.height, abs=10 * rows)
 
 
-def test_sheet_is_written_as_its_extension_says(tmp_path: Path) -> None:
+def test_sheet_is_of_the_format_that_its_extension_names() -> None:
     for name, kind in (("sheet.png", "PNG"), ("sheet.jpg", "JPEG")):
-        write_sheet(tmp_path / name, [made_result("happy", (255, 0, 0))])
-        with Image.open(tmp_path / name) as sheet:
+        data = encode_sheet(Path(name), [made_result("happy", (255, 0, 0))])
+        with Image.open(BytesIO(data)) as sheet:
             assert sheet.format == kind
