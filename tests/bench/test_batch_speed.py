@@ -1,4 +1,4 @@
-"""The benchmark of batches, without its clocks."""
+"""The benchmark of batches."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ def test_copies_take_the_photos_in_turn(tmp_path: Path) -> None:
         batch_speed.make_copies(tmp_path / "none", 3, tmp_path / "more")
 
 
-def test_figures_are_medians_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.jpg").touch()
-    batches = iter([10.0, 20.0, 14.0, 40.0, 12.0, 30.0])  # --jobs 2 and --jobs 1, in turns
-    monkeypatch.setattr(batch_speed, "time_batch", lambda *_: next(batches))
-    monkeypatch.setattr(batch_speed, "time_loop", lambda copies, _: 3.0 * len(copies))
-    monkeypatch.setattr(batch_speed, "time_networks", lambda copies, _: 0.9 * len(copies))
-    report = batch_speed.measure(tmp_path, num_copies=10, num_looped=2, num_for_networks=4, rounds=3)
-    seconds = report["seconds"]
-    assert (seconds["--jobs 2"], seconds["--jobs 1"], seconds["shell loop"]) == (1.2, 3.0, 3.0)
-    text = batch_speed.as_text({**report, "machine": {}})
+@pytest.mark.slow
+def test_every_way_of_working_is_timed(sample_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(sample_path.read_bytes())
+    report = batch_speed.measure(
+        tmp_path / "photos", num_copies=2, num_looped=1, num_for_networks=1, rounds=1
+    )
+    assert len(report["seconds"]) == 5
+    assert all(0 < seconds < 120 for seconds in report["seconds"].values())
+    assert report["seconds"]["networks, 1 thread"] < report["seconds"]["shell loop"]
+
+
+def test_a_report_compares_ways_by_photos_a_minute() -> None:
+    seconds = {"--jobs 2": 1.2, "--jobs 1": 3.0, "networks, 1 thread": 0.9, "shell loop": 6.0}
+    text = batch_speed.as_text({"seconds": seconds, "machine": {}})
     assert "| --jobs 2 | 1.200 | 50 | 2.50 |" in text
     assert "networks, 1 thread, as a share of --jobs 2: 75%." in text
 
