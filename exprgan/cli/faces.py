@@ -25,15 +25,16 @@ def faces(
     """List the faces of a photo: number, box, score and pose; --format json adds the landmarks."""
     out = start(format, quiet, verbose)
     from exprgan.device import resolve_device
-    from exprgan.edit.editor import open_detector, to_uint8
     from exprgan.faces.choice import refusal
+    from exprgan.faces.detectors import open_detector
+    from exprgan.photos.colour import srgb_uint8
     from exprgan.photos.image_io import read
 
     photo = read(source)
     finder = open_detector(
         detector, device=resolve_device(device), folder=weights, detector_weights=weights_dir
     )
-    found = finder.detect(to_uint8(photo.pixels))
+    found = finder.detect(srgb_uint8(photo))
     if not found:
         raise NoFaceFound(f"No face was found in {source}; use a photo that shows one from the front.")
     for index, face in enumerate(found):

@@ -44,17 +44,17 @@ def segment(
     import numpy as np
 
     from exprgan.device import memory_errors, resolve_device
-    from exprgan.edit.editor import open_detector, to_uint8
-    from exprgan.edit.regions import label_map, load_segmenter
+    from exprgan.edit.regions import find_segmenter, label_map
+    from exprgan.face_parts import CLASS_NAMES
     from exprgan.faces.choice import check_choice, choose_faces
-    from exprgan.models.segmenters import CLASS_NAMES
+    from exprgan.faces.detectors import open_detector
     from exprgan.photos import colour
     from exprgan.photos.image_io import read
 
     check_choice(face)
     photo = read(source)
     device = resolve_device(device)
-    image = colour.to_srgb(to_uint8(photo.pixels), photo.pixel_profile)
+    image = colour.srgb_uint8(photo)
     finder = open_detector(detector, device=device, folder=weights, detector_weights=weights_dir)
     with memory_errors(device):
         found = finder.detect(image)
@@ -62,7 +62,7 @@ def segment(
             raise NoFaceFound(f"No face was found in {source}; use a photo that shows one from the front.")
         everything = face.strip().lower() == "all"
         chosen = found if everything else [found[i] for i in choose_faces(found, face, photo.size_hw)]
-        labels = label_map(image, chosen, load_segmenter(weights, device=device), device=device)
+        labels = label_map(image, chosen, find_segmenter(weights).load(device), device=device)
     _write_png(target, image, labels, overlay)
     present = [CLASS_NAMES[index] for index in np.unique(labels)]
     out.data({"input": str(source), "output": str(target), "classes": present}, str(target))

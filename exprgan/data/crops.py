@@ -14,15 +14,15 @@ from PIL import Image
 
 from exprgan.data.pictures import decode_grey
 from exprgan.data.readers import Record
-from exprgan.edit.editor import open_detector, to_uint8
 from exprgan.errors import ExprganError, UnreadableImage
+from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import MAX_YAW_DEG
+from exprgan.faces.detectors import open_detector
 from exprgan.faces.face import Face
 from exprgan.photos import colour
 from exprgan.photos.image_io import read
 
-CROP_PX = 256
 UNLABELLED = 255
 JPEG_QUALITY = 95
 
@@ -128,7 +128,7 @@ def read_picture(record: Record) -> NDArray[np.uint8]:
         photo = read(record.path)
     except UnreadableImage as error:
         raise Unusable("the picture cannot be decoded") from error
-    return np.asarray(colour.to_srgb(to_uint8(photo.pixels), photo.pixel_profile), np.uint8)
+    return colour.srgb_uint8(photo)
 
 
 def _read_frame(path: Path, number: int) -> NDArray[np.uint8]:

@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 
 from exprgan.data import readers
 from exprgan.data.crop_pool import crops_of
-from exprgan.data.crops import CROP_PX, Crop, CropConfig
+from exprgan.data.crops import Crop, CropConfig
 from exprgan.data.face_set import CROPS
 from exprgan.data.prepared import NOTES, TABLE, Row, write_table
 from exprgan.data.readers import Problem, Record, relative_name
 from exprgan.data.shards import INDEX, pack
 from exprgan.data.splits import split_of
 from exprgan.errors import ExprganError, UsageError
+from exprgan.face_parts import CROP_PX
+from exprgan.files import write_whole
 from exprgan.photos.image_io import write_atomic
 
 IMAGES, MASKS, JOURNAL, PROBLEMS = "images", "masks", "journal.jsonl", "problems.csv"
@@ -274,10 +276,8 @@ def _store(work: Path, record: Record, result: Crop | str, source: str) -> Outco
 def _write(path: Path, data: bytes) -> None:
     """A file that appears whole or not at all; without waiting for the disk, since the journal can be redone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise ExprganError(
             f"{path} cannot be written ({error.strerror}); make room and run the same command again."

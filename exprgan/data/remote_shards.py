@@ -8,8 +8,6 @@ can be used without a network.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +19,7 @@ from filelock import FileLock
 from exprgan.data.prepared import PreparedFaces, read_table
 from exprgan.data.shards import INDEX, StoredFile, read_index, read_part
 from exprgan.errors import UsageError
+from exprgan.files import being_written, home, write_whole
 
 TIMEOUT_S = 60
 ATTEMPTS = 3
@@ -34,10 +33,7 @@ def is_address(source: Path | str) -> bool:
 
 def cache_folder() -> Path:
     """Where shards are kept."""
-    from exprgan.faces.retinaface import HOME_VARIABLE
-
-    home = os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "exprgan"
-    return Path(home) / "shards"
+    return home() / "shards"
 
 
 def open_remote(address: str) -> PreparedFaces:
@@ -71,7 +67,7 @@ def _fetch_index(address: str, cache: Path) -> str:
         raise _unreachable(address, error) from error
     text: str = data.decode("utf-8", "replace")
     read_index(text, address)
-    _replace(kept, data)
+    write_whole(kept, data)
     return text
 
 
@@ -122,13 +118,9 @@ def _download(address: str, file: StoredFile, path: Path) -> None:
 
 
 def _download_once(address: str, file: StoredFile, path: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".exprgan-", suffix=".part")
     digest, size = hashlib.sha256(), 0
-    try:
-        with (
-            os.fdopen(handle, "wb") as target,
-            urllib.request.urlopen(address, timeout=TIMEOUT_S) as response,
-        ):
+    with being_written(path) as partial:
+        with partial.open("wb") as target, urllib.request.urlopen(address, timeout=TIMEOUT_S) as response:
             while block := response.read(BLOCK_BYTES):
                 digest.update(block)
                 size += len(block)
@@ -139,16 +131,6 @@ def _download_once(address: str, file: StoredFile, path: Path) -> None:
             raise UsageError(
                 f"{address} is not the file that its {INDEX} describes; put the shards there again, all of them."
             )
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".exprgan-", suffix=".part")
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(temporary, path)
 
 
 def _unreachable(address: str, error: Exception) -> UsageError:

@@ -9,10 +9,11 @@ from torch import nn
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.edit import scene as scenes
-from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene, open_detector, to_uint8  # noqa
+from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
 from exprgan.edit.systems import load_parts, segmenter_of
 from exprgan.expressions import EXPRESSIONS, parse_expression
 from exprgan.faces.detect import FaceDetector
+from exprgan.faces.detectors import open_detector
 from exprgan.models.unified import EditMaps
 from exprgan.weights import NetworkFiles, find_system
 

@@ -27,14 +27,12 @@ from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import check_choice, choose_faces, refusal
-from exprgan.faces.detect import FaceDetector, load_detector
+from exprgan.faces.detect import FaceDetector
 from exprgan.faces.face import Face
-from exprgan.faces.landmarks import Landmarker
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps
 from exprgan.photos import colour, encode, image_io
 from exprgan.photos.photo import Photo
-from exprgan.weights import find
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
@@ -149,7 +147,7 @@ def prepare(
     check_choice(face)
     photo = as_photo(image)
     name = str(photo.path) if photo.path else "the picture"
-    seen = colour.to_srgb(to_uint8(photo.pixels), photo.pixel_profile)
+    seen = colour.srgb_uint8(photo)
     with memory_errors(device):
         faces = detector.detect(seen)
         if not faces:
@@ -212,33 +210,6 @@ def check_strength(strength: float) -> None:
     """
     if not (math.isfinite(strength) and 0 <= strength <= 1):
         raise UsageError(f"The strength is {strength:g}; give a number from 0 to 1.")
-
-
-def open_detector(
-    name: str,
-    *,
-    device: str,
-    folder: Path | str | None = None,
-    detector_weights: Path | str | None = None,
-) -> FaceDetector:
-    """A face detector by name.
-
-    Args:
-        name: builtin or retinaface.
-        device: Where its networks run.
-        folder: Folder of exprgan's weights; None finds it as `find_weights_dir` does.
-        detector_weights: Folder of facexlib's file, for retinaface; None looks in `EXPRGAN_HOME`.
-
-    Raises:
-        UsageError: There is no such detector.
-        WeightsError: Its weights are missing.
-    """
-    if name != "retinaface":
-        return load_detector(name, device=device, weights_dir=folder)
-    from exprgan.faces.retinaface import RetinaFaceDetector, load_network
-
-    landmarker = Landmarker(find("landmarks", folder).load(device), device)
-    return RetinaFaceDetector(load_network(detector_weights, device), landmarker, device)
 
 
 def as_photo(image: ImageInput) -> Photo:
@@ -318,10 +289,3 @@ def _carry_over(pixels: NDArray[Any], edit: Edit, matrix: NDArray[np.float64], p
     before = colour.to_srgb(own, profile)
     after = apply_edit(before, edit, shift_matrix(matrix, rows, columns))
     pixels[rows, columns] = colour.carry_back(own, before, after, profile)
-
-
-def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pixels of 16 bits at 8 bits; others as they are."""
-    if pixels.dtype == np.uint16:
-        return cv2.convertScaleAbs(pixels, alpha=1 / 257)
-    return pixels

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.edit import scene as scenes
-from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene, open_detector
+from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
 from exprgan.errors import UsageError
 from exprgan.faces.detect import FaceDetector
+from exprgan.faces.detectors import open_detector
 from exprgan.models.transfer import Features, TransferNet
 from exprgan.models.unified import EditMaps
 from exprgan.weights import find

@@ -30,7 +30,8 @@ from exprgan.evaluation.made_scenes import (
     match_faces,
 )
 from exprgan.faces import mesh
-from exprgan.faces.detect import FaceDetector, load_detector
+from exprgan.faces.detect import FaceDetector
+from exprgan.faces.detectors import open_detector
 from exprgan.faces.landmarks import Landmarker
 from exprgan.samples.landmarks import Picture, jittered_square, read_open_faces
 
@@ -220,7 +221,7 @@ def main() -> None:
     for looks in (1, 2, 3):
         errors = landmark_errors(landmarker, pictures, num_looks=looks, seed=arguments.seed)
         report[f"landmarks_{looks}_looks"] = summarise(errors)
-    detector = load_detector(arguments.detector, weights_dir=arguments.weights)
+    detector = open_detector(arguments.detector, folder=arguments.weights)
     photos = scenes_of_photos(arguments.data, arguments.photo_labels)
     report["photos"] = _report_detection(detector, photos)
     cutouts, backgrounds = read_render_cutouts(arguments.data), faceless_parts(photos)

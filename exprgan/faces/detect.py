@@ -1,22 +1,19 @@
-"""Faces in a photo: one protocol, the built-in detector, and the way to the others."""
+"""Faces in a photo: one protocol and the built-in detector."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.errors import UsageError
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker, Looks
 from exprgan.faces.mesh import face_square, five_points, roll_degrees
 from exprgan.faces.proposals import COARSE_PASSES, grid_squares, merge, propose, whole_picture_squares
 from exprgan.faces.proposer import Proposer, distinct_squares
 
-DETECTORS = ("builtin", "retinaface")
 NEEDED_EVIDENCE = 8.3
 """Sum of evidence at which a place is as likely a face as not."""
 LEAST_SUPPORT, WHOLE_SUPPORT, UNKNOWN_SUPPORT = 0.02, 0.25, 0.5
@@ -24,7 +21,7 @@ LEAST_SUPPORT, WHOLE_SUPPORT, UNKNOWN_SUPPORT = 0.02, 0.25, 0.5
 
 
 class FaceDetector(Protocol):
-    """Anything that finds faces."""
+    """Anything that finds faces; several threads may ask at a time."""
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """The faces of a photo, uint8 RGB (H, W, 3), the largest first."""
@@ -52,8 +49,6 @@ class BuiltinDetector:
         landmarker: The landmark network.
         config: Thresholds.
     """
-
-    is_thread_safe = True  # the editor lets several threads detect at a time
 
     def __init__(
         self, proposer: Proposer, landmarker: Landmarker, config: DetectorConfig | None = None
@@ -141,31 +136,3 @@ def distinct_faces(faces: list[Face], config: DetectorConfig) -> list[Face]:
         if not near and face.size_px >= config.min_face_px:
             kept.append(face)
     return sorted(kept, key=lambda face: -face.size_px)
-
-
-def load_detector(
-    name: str = "builtin", *, device: str = "cpu", weights_dir: Path | str | None = None
-) -> FaceDetector:
-    """A detector by name.
-
-    Args:
-        name: "builtin" (our own networks, works offline) or "retinaface" (facexlib's
-            network before our landmark network; its weights must be on disk or downloadable).
-        device: Where the networks run.
-        weights_dir: Folder of exprgan's weights; None finds it as `weights.find_weights_dir` does. The
-            weights of retinaface are looked up there, too.
-
-    Raises:
-        UsageError: There is no detector of that name.
-        WeightsError: Weights are missing or damaged.
-    """
-    from exprgan.weights import load_model
-
-    if name not in DETECTORS:
-        raise UsageError(f"There is no detector {name!r}; choose from {', '.join(DETECTORS)}.")
-    landmarker = Landmarker(load_model("landmarks", weights_dir, device), device)
-    if name == "builtin":
-        return BuiltinDetector(Proposer(load_model("face_proposer", weights_dir, device), device), landmarker)
-    from exprgan.faces.retinaface import RetinaFaceDetector, load_network
-
-    return RetinaFaceDetector(load_network(weights_dir, device), landmarker, device)

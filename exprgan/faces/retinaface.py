@@ -8,7 +8,7 @@ and read (tensors only, no pickled code) here.
 from __future__ import annotations
 
 import hashlib
-import os
+import threading
 import urllib.error
 import urllib.request
 import warnings
@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan import files
 from exprgan.errors import WeightsError
 from exprgan.faces.detect import DetectorConfig, distinct_faces, faces_of
 from exprgan.faces.face import Face
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "detection_Resnet50_Final.pth"
 URL = f"https://github.com/xinntao/facexlib/releases/download/v0.1.0/{FILE_NAME}"
-HOME_VARIABLE = "EXPRGAN_HOME"
 LONGEST_SIDE_PX = 1024
 TIMEOUT_S = 30
 
@@ -60,6 +60,7 @@ class RetinaFaceDetector:
     ) -> None:
         self.net, self.landmarker, self.device = net, landmarker, device
         self.min_confidence, self.config = min_confidence, config or DetectorConfig()
+        self._lock = threading.Lock()  # facexlib keeps its last answers in the network
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """The faces of a photo, uint8 RGB (H, W, 3), the largest first."""
@@ -69,7 +70,7 @@ class RetinaFaceDetector:
         size_wh = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
         small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
         net: Any = self.net
-        with torch.inference_mode():
+        with self._lock, torch.inference_mode():
             found = net.detect_faces(np.ascontiguousarray(small[..., ::-1]), self.min_confidence)
         found = np.asarray(found, np.float64).reshape(-1, 15)
         points5_xy = (found[:, 5:].reshape(-1, 5, 2) + 0.5) / scale - 0.5
@@ -132,19 +133,19 @@ def find_file(weights_dir: Path | str | None = None) -> Path:
     Raises:
         WeightsError: They are not on disk and cannot be downloaded.
     """
-    home = Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "exprgan").expanduser()
     folders = [Path(weights_dir)] if weights_dir is not None else []
-    for folder in (*folders, home):
+    kept = files.home()
+    for folder in (*folders, kept):
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
-    target = home / FILE_NAME
+    target = kept / FILE_NAME
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True)
         _download(URL, target)
     except (OSError, urllib.error.URLError) as error:
         raise WeightsError(
             f"The detector retinaface needs {FILE_NAME}, which is not on disk and cannot be downloaded "
-            f"({error}); fetch {URL} elsewhere and put it into {home}, or use --detector builtin."
+            f"({error}); fetch {URL} elsewhere and put it into {kept}, or use --detector builtin."
         ) from error
     return target
 
@@ -176,12 +177,10 @@ def check_sha256(path: Path) -> None:
 
 def _download(url: str, target: Path) -> None:
     """Fetch into a partial file, which takes the name only when it is whole."""
-    partial = target.with_name(target.name + ".part")
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, partial.open("wb") as file:
-        expected = int(answer.headers.get("Content-Length") or 0)
-        while block := answer.read(1 << 20):
-            file.write(block)
-    if expected and partial.stat().st_size != expected:
-        partial.unlink()
-        raise OSError("the download broke off")
-    partial.replace(target)
+    with files.being_written(target) as partial:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, partial.open("wb") as file:
+            expected = int(answer.headers.get("Content-Length") or 0)
+            while block := answer.read(1 << 20):
+                file.write(block)
+        if expected and partial.stat().st_size != expected:
+            raise OSError("the download broke off")

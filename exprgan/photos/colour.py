@@ -14,9 +14,12 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from exprgan.photos.photo import Photo
 
 _CURVE_SIZE = 4096
 _GRID_STEP = 5  # of an 8-bit value, between points at which LittleCMS is asked
@@ -24,11 +27,6 @@ _PART_PIXELS = 1_000_000
 _SRGB_TO_PCS = np.array(
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )  # linear sRGB -> CIE XYZ, adapted to D50 by Bradford (http://www.brucelindbloom.com)
-
-
-def is_srgb(profile: bytes | None) -> bool:
-    """Whether a profile is absent, unreadable or sRGB to within two 8-bit steps."""
-    return not profile or _transform(profile) is None
 
 
 def to_srgb(pixels: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
@@ -49,6 +47,17 @@ def to_srgb(pixels: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
     for part in _parts(len(values)):
         view[part] = np.rint(transform.to_srgb(_unit(values[part])) * top)
     return result
+
+
+def srgb_uint8(photo: Photo) -> NDArray[np.uint8]:
+    """A photo as networks and detectors are to see it: uint8 sRGB (H, W, 3), original photo frame.
+
+    The photo's own array where it is that already.
+    """
+    pixels = photo.pixels
+    if pixels.dtype == np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    return np.asarray(to_srgb(pixels, photo.pixel_profile), np.uint8)
 
 
 def carry_back(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from exprgan.errors import ExprganError, UnreadableImage, UsageError
+from exprgan.files import being_written
 from exprgan.photos import metadata
 from exprgan.photos.decode import FORMATS_TEXT, HEAD_BYTES, decode, one_line, reason, sniff
 from exprgan.photos.encode import encode_pixels
@@ -34,7 +34,6 @@ __all__ = [
     "output_format",
     "read",
     "read_bytes",
-    "write",
     "write_atomic",
 ]
 
@@ -98,43 +97,6 @@ def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, path: Path
     return replace(decode(data, name, max_pixels), path=path)
 
 
-def write(
-    photo: Photo,
-    pixels: NDArray[Any],
-    path: Path | str,
-    *,
-    weights: str | None = None,
-    provenance: bool = True,
-    strip_metadata: bool = False,
-) -> None:
-    """Save edited pixels as the photo's file was, or in the format that the path's extension names.
-
-    The file appears whole or not at all.
-
-    Args:
-        photo: The photo that was read.
-        pixels: RGB (H, W, 3), size and dtype of `photo.pixels`, same colour space.
-        path: File to write; replaced if it exists.
-        weights: Name and hash of the weights used, for the provenance record.
-        provenance: Whether to mark the file as edited by a trained model (XMP DigitalSourceType).
-        strip_metadata: Leave out EXIF, XMP, IPTC and text; the colour profile stays.
-
-    Raises:
-        UsageError: The path cannot be written or its format cannot hold the photo.
-        ExprganError: Writing failed on the way, for example because the disk is full.
-    """
-    path = Path(path)
-    data = encode(
-        photo,
-        pixels,
-        output_format(photo, path),
-        weights=weights,
-        provenance=provenance,
-        strip_metadata=strip_metadata,
-    )
-    write_atomic(path, data)
-
-
 def output_format(photo: Photo, path: Path) -> str:
     """Format to save a photo in: its own if the path has its extension or none, else the extension's.
 
@@ -189,41 +151,23 @@ def write_atomic(path: Path, data: bytes) -> None:
             no file.
         ExprganError: Writing failed on the way.
     """
-    temporary, path = None, Path(os.path.realpath(path))
+    path = Path(os.path.realpath(path))
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{shown(path)} is no ordinary file; choose another place with --output.")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".exprgan-", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
+        with being_written(path) as partial, partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _new_file_mode(path))
-        os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         kind = UsageError if error.errno in _PLACE_ERRORS else ExprganError
         raise kind(
             f"{shown(path)} cannot be written ({reason(error)}); choose another place with --output."
         ) from error
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _without_text(chunks: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [chunk for chunk in chunks if chunk[0] not in (b"tIME", b"tEXt", b"zTXt", b"iTXt")]
-
-
-def _new_file_mode(path: Path) -> int:
-    """Permissions of the file that is replaced, else what the umask leaves."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def read_bytes(path: Path) -> bytes:

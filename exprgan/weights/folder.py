@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exprgan.errors import WeightsError
+from exprgan.files import write_whole
 from exprgan.version import __version__
 
 if TYPE_CHECKING:
@@ -142,12 +143,12 @@ def save_weights(
     )
     in_manifest = {"version", "licence", "data", "metrics"}
     kept = {key: value for key, value in config.items() if key not in in_manifest}
-    replace_file(folder / record.file, content)
-    replace_file(folder / f"{name}.json", _json(kept))
-    replace_file(folder / record.card, (card.rstrip() + "\n").encode())
+    write_whole(folder / record.file, content)
+    write_whole(folder / f"{name}.json", _json(kept))
+    write_whole(folder / record.card, (card.rstrip() + "\n").encode())
     records = {**read_manifest(folder), name: record}
     entries = {key: asdict(records[key]) for key in sorted(records)}
-    replace_file(folder / MANIFEST, _json({"format": 1, "weights": entries}))
+    write_whole(folder / MANIFEST, _json({"format": 1, "weights": entries}))
 
 
 def read_config(name: str, folder: Path, record: WeightsRecord) -> dict[str, Any]:
@@ -192,10 +193,3 @@ def verified_bytes(folder: Path, record: WeightsRecord) -> bytes:
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)

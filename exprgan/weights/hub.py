@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exprgan.errors import UsageError, WeightsError
+from exprgan.files import being_written, write_whole
 from exprgan.weights.folder import (
     MANIFEST,
     PICKLED_SUFFIXES,
     WeightsRecord,
     read_config,
     read_manifest,
-    replace_file,
     verify_weights,
 )
 
@@ -252,11 +252,10 @@ def _copy(source: Path, target: Path, names: list[str], origin: Mapping[str, str
     """Copy files, the manifest last, and note where they come from."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        replace_file(target / ORIGIN, (json.dumps(origin, indent=1) + "\n").encode())
+        write_whole(target / ORIGIN, (json.dumps(origin, indent=1) + "\n").encode())
         for name in names:
-            partial = target / f"{name}.part"
-            shutil.copyfile(source / name, partial)
-            partial.replace(target / name)
+            with being_written(target / name) as partial:
+                shutil.copyfile(source / name, partial)
     except OSError as error:
         raise WeightsError(
             f"{target} cannot be written ({error.strerror}); choose another --output."

@@ -26,7 +26,7 @@ from exprgan.data.splits import split_of
 from exprgan.errors import ExprganError, UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.faces.align import crop_matrix
-from exprgan.faces.detect import load_detector
+from exprgan.faces.detectors import open_detector
 from tests import made_sets
 
 
@@ -221,7 +221,7 @@ def test_masks_move_along_with_the_portraits(tmp_path: Path) -> None:
     data = open_set(tmp_path / "set")
     assert data.splits.tolist() == ["train", "train", "val", "test", "train"]
     assert set(data.expressions.tolist()) == {-1}
-    detector = load_detector()
+    detector = open_detector()
     for row, name in enumerate(made_sets.RENDERS):
         with Image.open(tmp_path / "celeb" / "CelebA-HQ-img" / f"{row}.jpg") as file:
             portrait = np.asarray(file)

@@ -7,13 +7,13 @@ import pytest
 from exprgan.errors import UsageError, WeightsError
 from exprgan.evaluation.faces import count_faces
 from exprgan.evaluation.made_scenes import SceneConfig, make_scene
-from exprgan.faces.detect import load_detector
+from exprgan.faces.detectors import open_detector
 from exprgan.faces.mesh import MIRROR
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return load_detector()
+    return open_detector()
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +128,9 @@ def test_detection_does_not_depend_on_the_photos_resolution(detector, pasted):
 
 def test_an_unknown_detector_is_named():
     with pytest.raises(UsageError, match="builtin"):
-        load_detector("viola")
+        open_detector("viola")
 
 
 def test_missing_weights_are_an_error(tmp_path):
     with pytest.raises(WeightsError):
-        load_detector(weights_dir=tmp_path)
+        open_detector(folder=tmp_path)

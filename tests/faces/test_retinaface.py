@@ -11,6 +11,7 @@ from exprgan.errors import WeightsError
 from exprgan.faces import retinaface
 from exprgan.faces.landmarks import Landmarker
 from exprgan.faces.mesh import face_square, five_points
+from exprgan.files import HOME_VARIABLE
 from exprgan.models.landmark_net import LandmarkNet
 
 
@@ -30,7 +31,7 @@ def stored(tmp_path_factory):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(retinaface.HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     return tmp_path / "home"
 
 

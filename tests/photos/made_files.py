@@ -6,6 +6,7 @@ import struct
 import zlib
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -46,6 +47,11 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
         options = {"lossless": True, "exact": True} | options
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def write(photo: image_io.Photo, pixels: np.ndarray, path: Path) -> None:
+    """Save edited pixels as `EditResult.save` does."""
+    image_io.write_atomic(path, image_io.encode(photo, pixels, image_io.output_format(photo, path)))
 
 
 def edited(photo: image_io.Photo) -> np.ndarray:

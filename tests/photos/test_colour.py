@@ -17,12 +17,8 @@ def test_no_profile_and_srgb_are_passed_through() -> None:
     pixels = scene()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert colour.to_srgb(pixels, None) is pixels and colour.to_srgb(pixels, srgb) is pixels
-    assert (
-        colour.is_srgb(None)
-        and colour.is_srgb(srgb)
-        and colour.is_srgb(b"nonsense")
-        and not colour.is_srgb(display_p3())
-    )
+    assert colour.to_srgb(pixels, b"nonsense") is pixels
+    assert colour.to_srgb(pixels, display_p3()) is not pixels
 
 
 def test_display_p3_view_agrees_with_littlecms() -> None:
@@ -94,7 +90,8 @@ def test_table_profiles_are_followed_in_float() -> None:
     ids=["falling", "infinite", "flat"],
 )
 def test_profile_that_cannot_be_inverted_is_taken_for_srgb(tags: dict[bytes, bytes]) -> None:
-    assert colour.is_srgb(matrix_profile(b"GRAY", tags))
+    pixels = scene()
+    assert colour.to_srgb(pixels, matrix_profile(b"GRAY", tags)) is pixels
 
 
 def test_profile_whose_primaries_lie_on_a_line_is_taken_for_srgb() -> None:
@@ -102,4 +99,5 @@ def test_profile_whose_primaries_lie_on_a_line_is_taken_for_srgb() -> None:
     tags = dict.fromkeys((b"rXYZ", b"gXYZ", b"bXYZ"), column) | dict.fromkeys(
         (b"rTRC", b"gTRC", b"bTRC"), curve(2.2)
     )
-    assert colour.is_srgb(matrix_profile(b"RGB ", tags))
+    pixels = scene()
+    assert colour.to_srgb(pixels, matrix_profile(b"RGB ", tags)) is pixels

@@ -27,6 +27,7 @@ from tests.photos.made_files import (
     exif_block,
     saved,
     scene,
+    write,
 )
 
 
@@ -38,7 +39,7 @@ def test_lossless_formats_keep_every_pixel_outside_the_edit(kind: str, tmp_path:
     assert photo.lossless and photo.pixels.flags["C_CONTIGUOUS"]
     assert np.array_equal(photo.pixels, scene())
     pixels = edited(photo)
-    image_io.write(photo, pixels, tmp_path / f"out{EXTENSION[kind]}")
+    write(photo, pixels, tmp_path / f"out{EXTENSION[kind]}")
     with Image.open(tmp_path / f"out{EXTENSION[kind]}") as out:
         assert out.format == kind and out.mode == "RGB"
         assert np.array_equal(np.asarray(out), pixels)

@@ -22,6 +22,7 @@ from tests.photos.made_files import (
     deep_tiff,
     saved,
     scene,
+    write,
 )
 
 
@@ -97,7 +98,7 @@ def test_odd_names_go_through(name: str, tmp_path: Path) -> None:
     source.write_bytes(saved(Image.fromarray(scene()), "PNG"))
     photo = image_io.read(source)
     (tmp_path / "out").mkdir()
-    image_io.write(photo, photo.pixels, tmp_path / "out" / name)
+    write(photo, photo.pixels, tmp_path / "out" / name)
     assert np.array_equal(image_io.read(tmp_path / "out" / name).pixels, scene())
 
 

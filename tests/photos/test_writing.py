@@ -17,7 +17,7 @@ from PIL import Image
 
 from exprgan.errors import ExprganError, UsageError
 from exprgan.photos import image_io
-from tests.photos.made_files import edited, saved, scene
+from tests.photos.made_files import edited, saved, scene, write
 
 
 def test_format_follows_the_source_or_the_extension(tmp_path: Path) -> None:
@@ -40,12 +40,12 @@ def test_written_file_has_ordinary_permissions_and_replaces_the_old_one(tmp_path
     photo = image_io.read(saved(Image.fromarray(scene()), "PNG"))
     mask = os.umask(0o022)
     try:
-        image_io.write(photo, photo.pixels, tmp_path / "out.png")
+        write(photo, photo.pixels, tmp_path / "out.png")
     finally:
         os.umask(mask)
     assert stat.S_IMODE((tmp_path / "out.png").stat().st_mode) == 0o644
     (tmp_path / "out.png").chmod(0o600)
-    image_io.write(photo, edited(photo), tmp_path / "out.png")
+    write(photo, edited(photo), tmp_path / "out.png")
     assert stat.S_IMODE((tmp_path / "out.png").stat().st_mode) == 0o600
     assert np.array_equal(image_io.read(tmp_path / "out.png").pixels, edited(photo))
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
