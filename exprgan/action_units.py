@@ -46,6 +46,32 @@ OPENFACE_MAXIMUM = 5.0
 NAME_COLUMNS = ("input", "file", "filename", "name")
 
 
+SCORES = {
+    "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"),
+    "jawOpen": ("jawOpen",),
+    "browDown": ("browDownLeft", "browDownRight"),
+    "browInnerUp": ("browInnerUp",),
+    "browOuterUp": ("browOuterUpLeft", "browOuterUpRight"),
+    "mouthFrown": ("mouthFrownLeft", "mouthFrownRight"),
+    "mouthUpperUp": ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    "mouthStretch": ("mouthStretchLeft", "mouthStretchRight"),
+    "eyeWide": ("eyeWideLeft", "eyeWideRight"),
+    "eyeSquint": ("eyeSquintLeft", "eyeSquintRight"),
+    "smile R-L": ("mouthSmileRight", "-mouthSmileLeft"),
+}
+"""Name of a column -> the landmarker's scores that are averaged, or subtracted where marked by '-'."""
+
+JUDGED_SCORES = tuple(name for name in SCORES if name != "smile R-L")
+"""Columns that our own expression judge estimates: those that are scores."""
+
+
+def column(scores: dict[str, float], parts: tuple[str, ...]) -> float:
+    """One column from the landmarker's scores by name."""
+    if any(part.startswith("-") for part in parts):
+        return sum(-scores[part[1:]] if part.startswith("-") else scores[part] for part in parts)
+    return float(np.mean([scores[part] for part in parts]))
+
+
 def unknown(count: int) -> NDArray[np.float32]:
     """Intensities (count, 17) of which none is known."""
     return np.full((count, len(ACTION_UNITS)), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""Blendshape scores as named columns, and MediaPipe's Face Landmarker as a judge from outside.
+"""MediaPipe's Face Landmarker as a judge from outside, and what an expression should raise.
 
 No network here is trained on MediaPipe's view of an edit; the labels of open-faces come from the same model,
 so it knows the style of those crops. MediaPipe is not a dependency: it is imported where it is installed and a
@@ -15,25 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.action_units import SCORES, column
 from exprgan.errors import UsageError
-
-SCORES = {
-    "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"),
-    "jawOpen": ("jawOpen",),
-    "browDown": ("browDownLeft", "browDownRight"),
-    "browInnerUp": ("browInnerUp",),
-    "browOuterUp": ("browOuterUpLeft", "browOuterUpRight"),
-    "mouthFrown": ("mouthFrownLeft", "mouthFrownRight"),
-    "mouthUpperUp": ("mouthUpperUpLeft", "mouthUpperUpRight"),
-    "mouthStretch": ("mouthStretchLeft", "mouthStretchRight"),
-    "eyeWide": ("eyeWideLeft", "eyeWideRight"),
-    "eyeSquint": ("eyeSquintLeft", "eyeSquintRight"),
-    "smile R-L": ("mouthSmileRight", "-mouthSmileLeft"),
-}
-"""Name of a column -> the landmarker's scores that are averaged, or subtracted where marked by '-'."""
-
-JUDGED_SCORES = tuple(name for name in SCORES if name != "smile R-L")
-"""Columns that our own expression judge estimates: those that are scores."""
 
 POORLY_JUDGED = ("mouthFrown",)
 """Of these, those whose estimate correlates by less than 0.4 with MediaPipe's score on held-out faces."""
@@ -48,13 +31,6 @@ WANTED = {
     "contempt": ("smile R-L",),
 }
 """Columns that an expression should raise, after EMFACS; neutral raises none."""
-
-
-def column(scores: dict[str, float], parts: tuple[str, ...]) -> float:
-    """One column from the landmarker's scores by name."""
-    if any(part.startswith("-") for part in parts):
-        return sum(-scores[part[1:]] if part.startswith("-") else scores[part] for part in parts)
-    return float(np.mean([scores[part] for part in parts]))
 
 
 class Landmarker:

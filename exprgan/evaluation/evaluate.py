@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from exprgan.data.face_set import FaceSet, open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.edit.regions import load_segmenter
-from exprgan.edit.systems import PixelSystem, load_system
+from exprgan.edit.systems import segmenter_of
 from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
 from exprgan.evaluation.blendshapes import Landmarker
@@ -27,13 +26,12 @@ from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import FACE_CLASSES, MASK_MARGIN_PX, NAMES, Judges
 from exprgan.evaluation.protocol import Measured, Protocol, rounded_to_8_bits
 from exprgan.evaluation.report import SCHEMA, Pictures, write_report
-from exprgan.evaluation.sources import SEGMENTERS, NetworkFiles, Source, titles
+from exprgan.evaluation.sources import SEGMENTERS, TRANSFER, titles
 from exprgan.evaluation.summary import Summary, paired_differences, summarise
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
 from exprgan.version import __version__
-from exprgan.weights import find_weights_dir, read_manifest
-from exprgan.weights.find import SystemFiles
+from exprgan.weights import NetworkFiles, find_weights_dir, read_manifest
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def _silent(total: int) -> AbstractContextManager[Callable[[], None]]:
 
 
 def evaluate(
-    sources: Sequence[Source],
+    sources: Sequence[NetworkFiles],
     options: EvalOptions,
     *,
     command: Sequence[str] = (),
@@ -100,7 +98,7 @@ def evaluate(
             with Landmarker(options.landmarker) if options.landmarker else nullcontext() as landmarker:
                 faces = _measure(systems, sets, judges, landmarker, options, record, progress)
         record["segmenters"] = [
-            row for source in _segmenters(sources, options.weights) for row in _segmenter_rows(*source, sets)
+            row for source in _segmenters(sources) for row in _segmenter_rows(*source, sets)
         ]
         write_report(options.output, record, faces, by_face=options.compare)
         return record
@@ -125,8 +123,8 @@ def _torchmetrics_version() -> str:
     return str(torchmetrics.__version__)
 
 
-def _is_segmenter(source: Source) -> bool:
-    return isinstance(source, NetworkFiles) and source.architecture in SEGMENTERS
+def _is_segmenter(source: NetworkFiles) -> bool:
+    return source.architecture in SEGMENTERS
 
 
 def _head(
@@ -175,7 +173,7 @@ def _head(
 
 
 def _measure(
-    sources: Sequence[Source],
+    sources: Sequence[NetworkFiles],
     sets: Sequence[FaceSet],
     judges: Judges,
     landmarker: Landmarker | None,
@@ -236,10 +234,10 @@ def _teacher(sets: Sequence[FaceSet], options: EvalOptions) -> Teacher | None:
     return Teacher(data, options.teacher, options.cache)
 
 
-def _contestant(source: Source, title: str, sets: Sequence[FaceSet]) -> Contestant:
-    if isinstance(source, SystemFiles):
-        return trained(source, title)
-    return transferring(source, title, _drivers(sets))
+def _contestant(source: NetworkFiles, title: str, sets: Sequence[FaceSet]) -> Contestant:
+    if source.architecture == TRANSFER:
+        return transferring(source, title, _drivers(sets))
+    return trained(source, title)
 
 
 def _drivers(sets: Sequence[FaceSet]) -> Tensor:
@@ -327,20 +325,18 @@ def _differences(
     ]
 
 
-def _segmenters(sources: Sequence[Source], weights: Path | None) -> list[tuple[str, nn.Module]]:
+def _segmenters(sources: Sequence[NetworkFiles]) -> list[tuple[str, nn.Module]]:
     """Segmenters that were named, and those that the systems use, by name."""
     found: dict[str, nn.Module] = {}
     for source in sources:
-        if isinstance(source, NetworkFiles):
-            if source.architecture in SEGMENTERS:
-                found[source.source if source.is_run else source.name] = source.load()
+        if source.architecture in SEGMENTERS:
+            found[str(source.run or source.name)] = source.load()
         elif source.architecture == "unified":
-            name = source.description.get("segmenter") or SEGMENTERS[0]
-            found.setdefault(name, load_segmenter(source.weights, name=name))
+            used = segmenter_of(source)
+            if used.name not in found:
+                found[used.name] = used.load()
         elif source.architecture == "hierarchical":
-            system = load_system(source.run or source.weights / source.name, weights=source.weights)
-            assert isinstance(system, PixelSystem)
-            inner = system.edits.network.segmenter
+            inner = source.load().segmenter
             assert isinstance(inner, nn.Module)
             found[f"{source.name}'s own"] = inner
     return list(found.items())

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from exprgan.action_units import JUDGED_SCORES, SCORES, column
 from exprgan.data.face_set import FaceSet
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
-from exprgan.evaluation.blendshapes import JUDGED_SCORES, SCORES, column
 from exprgan.evaluation.cases import as_signed
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exprgan.action_units import JUDGED_SCORES, SCORES
 from exprgan.evaluation import metrics
-from exprgan.evaluation.blendshapes import JUDGED_SCORES, POORLY_JUDGED, SCORES, WANTED
+from exprgan.evaluation.blendshapes import POORLY_JUDGED, WANTED
 from exprgan.evaluation.cases import Cases
 from exprgan.evaluation.metrics import Figure
 from exprgan.evaluation.protocol import NUM, Array, Measured

@@ -30,9 +30,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exprgan.action_units import SCORES
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.evaluation.blendshapes import SCORES, Landmarker
+from exprgan.evaluation.blendshapes import Landmarker
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.transfer import TransferNet

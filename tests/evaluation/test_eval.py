@@ -16,11 +16,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from exprgan.action_units import SCORES, column
 from exprgan.data import prepared
 from exprgan.data.face_set import open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError, WeightsError
-from exprgan.evaluation.blendshapes import SCORES, WANTED, Landmarker, column
+from exprgan.evaluation.blendshapes import WANTED, Landmarker
 from exprgan.evaluation.cases import LEAST_REFERENCE, choose, render_pairs
 from exprgan.evaluation.contestants import NoEdit, Teacher
 from exprgan.evaluation.evaluate import EvalOptions, evaluate
