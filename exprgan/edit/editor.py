@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.edit.blend import Edit, apply_edit
-from exprgan.edit.regions import CROP_PX, crop_bounds, face_share, shift_matrix, to_tensor
+from exprgan.edit.regions import CROP_PX, crop_bounds, face_share, shift_matrix
 from exprgan.edit.systems import bundled_segmenter, load_parts
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.expressions import EXPRESSIONS, parse_expression
@@ -32,6 +32,7 @@ from exprgan.faces.choice import check_choice, choose_faces, refusal
 from exprgan.faces.detect import FaceDetector, load_detector
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker
+from exprgan.models.pixels import to_tensor
 from exprgan.models.segmenters import region_masks
 from exprgan.photos import colour, encode, image_io
 from exprgan.photos.photo import Photo

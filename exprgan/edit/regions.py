@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from exprgan.errors import WeightsError
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
+from exprgan.models.pixels import to_tensor
 from exprgan.models.segmenters import CLASS_NAMES
 from exprgan.weights import find_weights_dir, load_model, read_manifest
 
@@ -76,12 +77,6 @@ def load_segmenter(
             )
         name = present[0]
     return load_model(name, folder, device)
-
-
-def to_tensor(crop: NDArray[np.uint8], device: str) -> Tensor:
-    """A crop, uint8 RGB (H, W, 3), as float32 (1, 3, H, W) in [-1, 1]."""
-    tensor = torch.from_numpy(np.ascontiguousarray(crop)).to(device)
-    return tensor.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def face_share(logits: Tensor) -> Tensor:

@@ -178,6 +178,20 @@ def identity(embed: Callable[[Tensor], Tensor], image: Tensor, image_true: Tenso
     return (1 - F.cosine_similarity(embed(image).float(), wanted.float(), dim=1)).mean()
 
 
+def contrast(first: Tensor, second: Tensor, person: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """InfoNCE of unit vectors (N, D) of N pairs, both ways, and how often the right one is the nearest.
+
+    Pairs of the same person (N,) are no examples of different ones.
+    """
+    similarity = first @ second.T / temperature
+    same = person[:, None] == person[None]
+    others = same & ~torch.eye(len(first), dtype=torch.bool, device=same.device)
+    similarity = similarity.masked_fill(others, -torch.inf)
+    target = torch.arange(len(first), device=similarity.device)
+    loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+    return loss, (similarity.argmax(dim=1) == target).float().mean()
+
+
 def hard_mean(
     pixel_losses: Tensor, *, limit: float, min_share: float, weights: Tensor | None = None
 ) -> Tensor:

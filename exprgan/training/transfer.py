@@ -22,13 +22,13 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models import build
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
+from exprgan.models.pixels import signed, unsigned
 from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCritic, TransferNet
 from exprgan.samples.transfer_pairs import TransferMix, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders
 from exprgan.training import losses
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
-from exprgan.training.unified import to_signed
 
 MIXED_FOLDER = "mixed"
 """Folder of `exprgan.teacher.mixed_renders` inside the teacher's cache."""
@@ -207,17 +207,17 @@ class TransferTask(Task):
         source = faces.image.roll(len(faces.image) // 2, 0)
         result = averaged.decode(faces.features, faces.partner, faces.image, faces.strength).clamp(-1, 1)
         known = both(batch["is_known"])[:, None, None, None]
-        wanted = to_signed(both(batch["wanted"])) * known - (1 - known)
+        wanted = signed(both(batch["wanted"])) * known - (1 - known)
         columns = [source, faces.image, result, wanted]
         if averaged.chart is not None:
             flow = averaged.decode_edit(faces.features, faces.partner, faces.strength).flow_px
             columns.append(((flow.norm(dim=1, keepdim=True) / 10).clamp(max=1) * 2 - 1).expand_as(source))
         rows = torch.cat(columns, dim=3)
         halves = torch.cat(list(rows.chunk(2)), dim=3)
-        return ((torch.cat(list(halves), dim=1) + 1) * 127.5).round().to(torch.uint8)
+        return unsigned(torch.cat(list(halves), dim=1))
 
     def _encode(self, net: TransferNet, batch: dict[str, Tensor]) -> _Batch:
-        seen, image = to_signed(both(batch["seen"])), to_signed(both(batch["image"]))
+        seen, image = signed(both(batch["seen"])), signed(both(batch["image"]))
         features = net.encode(seen.contiguous(memory_format=torch.channels_last))
         partner = features.related.roll(len(seen) // 2, 0)
         return _Batch(image, features, partner, both(batch["strength"]))
@@ -259,7 +259,7 @@ class TransferTask(Task):
         self, net: TransferNet, batch: dict[str, Tensor], swapped: Tensor, edit: HalfEdit | None
     ) -> dict[str, Tensor]:
         """Swapped images against the true answers, and an edit against what is known of it."""
-        wanted = to_signed(both(batch["wanted"]))
+        wanted = signed(both(batch["wanted"]))
         known = both(batch["is_known"])[:, None, None, None]
         importance = both(batch["importance"]).float() / 255
         # outside the face a rendered pair differs by noise only: let it count little
@@ -274,7 +274,7 @@ class TransferTask(Task):
         place_true, place_known = both(batch["place_cm"]), both(batch["place_known"]) * known
         flow_weight = both(batch["flow_weight"]) * known
         has_flow = flow_weight.amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
-        image = to_signed(both(batch["image"]))
+        image = signed(both(batch["image"]))
         shaded = net.edited(image, edit._replace(mask=torch.zeros_like(edit.mask)))
         # the interior's place and light learn from what is known of them, the mask and all else from the picture
         result = shaded + edit.mask * (net.chart(edit.interior).detach() - shaded)

@@ -20,6 +20,7 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models import build
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
+from exprgan.models.pixels import signed, signed_channels_last, unsigned
 from exprgan.models.unified import (
     PAINT_WINDOW,
     EditMaps,
@@ -96,14 +97,9 @@ class UnifiedTask(Task):
             return paired_losses(edit, model.chart, batch, self.config.loss)
 
 
-def to_signed(image: Tensor) -> Tensor:
-    """uint8 image to float32 in [-1, 1]."""
-    return image.float() / 127.5 - 1
-
-
 def network_inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Arguments of the generator from a batch of `exprgan.samples.pairs.augment`."""
-    image = to_signed(batch["seen"]).contiguous(memory_format=torch.channels_last)
+    image = signed_channels_last(batch["seen"])
     return image, batch["regions"].float() / 255, batch["expression"], batch["strength"]
 
 
@@ -116,7 +112,7 @@ def paired_losses(
     chart learns from the true place, the light from the picture at the true place, the mask and all else
     from the edited picture.
     """
-    source, target = to_signed(batch["source"]), to_signed(batch["target"])
+    source, target = signed(batch["source"]), signed(batch["target"])
     importance, mouth = batch["importance"].float() / 255, batch["mouth"].float() / 255
     known_flow = batch["flow_weight"].amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
     half, mask, interior = edit.half, edit.mask, edit.interior
@@ -184,14 +180,14 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
     margins = (left, full.shape[-1] - left - width, top, full.shape[-2] - top - height)
     paint, mask = F.pad(model.chart(double(edit.interior)), margins), F.pad(edit.mask, margins)
     maps = EditMaps(full[:, :2], full[:, 2:], paint, mask)
-    source = to_signed(batch["source"])
+    source = signed(batch["source"])
     fake = apply_maps(source, maps).clamp(-1, 1)
     length = (maps.flow_px.norm(dim=1, keepdim=True) / 10).clamp(max=1) * 2 - 1
     mask = maps.mask * 2 - 1
-    columns = [source, fake, to_signed(batch["target"]), length.expand_as(fake), mask.expand_as(fake)]
+    columns = [source, fake, signed(batch["target"]), length.expand_as(fake), mask.expand_as(fake)]
     rows = torch.cat(columns, dim=3)
     picture = torch.cat(list(rows), dim=1)
-    return ((picture + 1) * 127.5).round().to(torch.uint8)
+    return unsigned(picture)
 
 
 def make_samples(data: Path, teacher: Path, cache: Path, mix: PairMix) -> PairSamples:
