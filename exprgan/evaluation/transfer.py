@@ -38,7 +38,8 @@ from exprgan.models import build
 from exprgan.models.pixels import to_tensor
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import EditMaps, apply_maps
-from exprgan.samples.transfer_pairs import NUM_EXPRESSIONS, PHOTO, Answer, State, TransferPairs
+from exprgan.samples.pairs import Pair
+from exprgan.samples.transfer_pairs import NUM_EXPRESSIONS, PHOTO, State, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
 from exprgan.training import losses
@@ -69,11 +70,11 @@ class TransferJudge:
         maps = self.network.maps(features, shown.related)
         return maps, apply_maps(image, maps).clamp(-1, 1)
 
-    def judge(self, sources: list[NDArray[np.uint8]], answer: Answer) -> dict[str, float]:
+    def judge(self, sources: list[NDArray[np.uint8]], answer: Pair) -> dict[str, float]:
         """Figures of the first source, and how far the second one's displacement lies apart."""
-        maps, result = self.edit(sources[0], answer.image)
+        maps, result = self.edit(sources[0], answer.source)
         weight = torch.from_numpy((answer.importance > 64).astype(np.float32))[None, None]
-        wanted, image = to_tensor(answer.wanted), to_tensor(answer.image)
+        wanted, image = to_tensor(answer.target), to_tensor(answer.source)
         figures = {
             "psnr_db": float(losses.psnr(result, wanted, weight)),
             "psnr_none_db": float(losses.psnr(image, wanted, weight)),
@@ -86,7 +87,7 @@ class TransferJudge:
             flow_weight = losses.downsample(weight, 2) * torch.from_numpy(answer.flow_weight)[None, None]
             figures["epe_px"] = float(losses.weighted_mean(_length(flow - flow_true), flow_weight))
             figures["epe_none_px"] = float(losses.weighted_mean(_length(flow_true), flow_weight))
-            other, _ = self.edit(sources[1], answer.image)
+            other, _ = self.edit(sources[1], answer.source)
             apart = _length(other.flow_px - maps.flow_px)
             figures["spread_px"] = float(losses.weighted_mean(apart, weight))
         return figures

@@ -18,6 +18,7 @@ from exprgan.data.open_faces import STORED_PX, OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.faces.align import square_matrix, transform_points
 from exprgan.faces.mesh import MIRROR, face_square
+from exprgan.samples.augment import jpeg
 from exprgan.samples.picture import Picture
 from exprgan.samples.turned import turned_pictures
 
@@ -301,6 +302,5 @@ def spoil(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
         image = image + noise * np.float32(rng.uniform(2, 14))
     spoilt = np.clip(image + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
-        spoilt = cv2.imdecode(cv2.imencode(".jpg", spoilt, quality)[1], cv2.IMREAD_COLOR)
+        spoilt = jpeg(spoilt, int(rng.integers(20, 90)))
     return spoilt

@@ -30,7 +30,7 @@ from exprgan.models.judges import (
     Square,
 )
 from exprgan.models.pixels import signed_channels_last
-from exprgan.samples.segmentation_augment import photometric
+from exprgan.samples.augment import photometric
 from exprgan.training.losses import contrast
 from exprgan.training.task import Losses, Task, TrainingFiles
 

@@ -207,7 +207,7 @@ class TransferTask(Task):
         source = faces.image.roll(len(faces.image) // 2, 0)
         result = averaged.decode(faces.features, faces.partner, faces.image, faces.strength).clamp(-1, 1)
         known = both(batch["is_known"])[:, None, None, None]
-        wanted = signed(both(batch["wanted"])) * known - (1 - known)
+        wanted = signed(both(batch["target"])) * known - (1 - known)
         columns = [source, faces.image, result, wanted]
         if averaged.chart is not None:
             flow = averaged.decode_edit(faces.features, faces.partner, faces.strength).flow_px
@@ -217,7 +217,7 @@ class TransferTask(Task):
         return unsigned(torch.cat(list(halves), dim=1))
 
     def _encode(self, net: TransferNet, batch: dict[str, Tensor]) -> _Batch:
-        seen, image = signed(both(batch["seen"])), signed(both(batch["image"]))
+        seen, image = signed(both(batch["seen"])), signed(both(batch["source"]))
         features = net.encode(seen.contiguous(memory_format=torch.channels_last))
         partner = features.related.roll(len(seen) // 2, 0)
         return _Batch(image, features, partner, both(batch["strength"]))
@@ -259,7 +259,7 @@ class TransferTask(Task):
         self, net: TransferNet, batch: dict[str, Tensor], swapped: Tensor, edit: HalfEdit | None
     ) -> dict[str, Tensor]:
         """Swapped images against the true answers, and an edit against what is known of it."""
-        wanted = signed(both(batch["wanted"]))
+        wanted = signed(both(batch["target"]))
         known = both(batch["is_known"])[:, None, None, None]
         importance = both(batch["importance"]).float() / 255
         # outside the face a rendered pair differs by noise only: let it count little
@@ -274,7 +274,7 @@ class TransferTask(Task):
         place_true, place_known = both(batch["place_cm"]), both(batch["place_known"]) * known
         flow_weight = both(batch["flow_weight"]) * known
         has_flow = flow_weight.amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
-        image = signed(both(batch["image"]))
+        image = signed(both(batch["source"]))
         shaded = net.edited(image, edit._replace(mask=torch.zeros_like(edit.mask)))
         # the interior's place and light learn from what is known of them, the mask and all else from the picture
         result = shaded + edit.mask * (net.chart(edit.interior).detach() - shaded)
