@@ -50,6 +50,7 @@ class Judge:
         """Maps and edited crop (1, 3, 256, 256) in [-1, 1]."""
         image = to_tensor(pair.source)
         if self.segmenter is None:
+            assert pair.regions is not None  # PairSamples give them
             regions = torch.from_numpy(pair.regions.transpose(2, 0, 1).astype(np.float32) / 255)[None]
         else:
             from exprgan.models.segmenters import region_masks

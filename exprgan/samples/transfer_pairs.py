@@ -122,6 +122,7 @@ class TransferPairs:
         if rng.random() < 0.5:
             first, second = second, first
         sample = augment_pair((first, second), rng, self.seen)
+        assert first.units is not None and second.units is not None
         sample["levels"] = self._levels(np.stack([first.units, second.units]))
         return sample
 
