@@ -33,7 +33,8 @@ from exprgan.faces import mesh
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.detectors import open_detector
 from exprgan.faces.landmarks import Landmarker
-from exprgan.samples.landmarks import Picture, jittered_square, read_open_faces
+from exprgan.samples.landmarks import jittered_square, read_open_faces
+from exprgan.samples.picture import Picture
 
 GROUPS = {
     "eyes": (*mesh.RIGHT_EYE, *mesh.LEFT_EYE),

@@ -29,6 +29,7 @@ from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.discriminators import PatchDiscriminator
 from exprgan.models.hierarchical import REGIONS, HierarchicalGenerator
+from exprgan.models.pixels import signed_channels_last, unsigned
 from exprgan.models.stargan import LABEL_MAPS
 from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource
@@ -237,7 +238,7 @@ class AdversarialTask(Task):
     def critics_loss(self, model: AdversarialSystem, batch: dict[str, Tensor]) -> Losses:
         """L_D, summed over the whole picture and the regions; the generator and the masks only look on."""
         config = self.config
-        real = to_signed(batch["image"])
+        real = signed_channels_last(batch["image"])
         with torch.no_grad():
             masks = region_masks(model.generator, real)
             fake = generate(model.generator, real, batch["target"], masks)
@@ -261,7 +262,7 @@ class AdversarialTask(Task):
     def generators_loss(self, model: AdversarialSystem, batch: dict[str, Tensor]) -> Losses:
         """L_G and, where the segmenter learns, lambda_seg L_S; through the masks L_G reaches the segmenter."""
         config, generator = self.config, model.generator
-        real = to_signed(batch["image"])
+        real = signed_channels_last(batch["image"])
         masks = region_masks(generator, real)
         fake = generate(generator, real, batch["target"], masks)
         seen = reach(generator, masks)
@@ -298,7 +299,7 @@ class AdversarialTask(Task):
         config, total = self.config, fake.new_zeros(())
         if config.lambda_paired:
             known = batch["known"][:, None, None, None].expand(-1, 1, *fake.shape[-2:])
-            answer = to_signed(batch["answer"])
+            answer = signed_channels_last(batch["answer"])
             terms["G_paired"] = losses.weighted_mean((fake.float() - answer).abs(), known)
             weight = known * change_weight(real, answer)
             terms["G_changed"] = losses.weighted_mean((fake.float() - answer).abs(), weight)
@@ -308,7 +309,7 @@ class AdversarialTask(Task):
             if config.lambda_perceptual and "known" in batch:
                 rows = batch["known"] > 0
                 if bool(rows.any()):
-                    answer = to_signed(batch["answer"])[rows]
+                    answer = signed_channels_last(batch["answer"])[rows]
                     terms["G_perceptual"] = losses.perceptual(features.maps, fake[rows], answer)
                     total = total + config.lambda_perceptual * terms["G_perceptual"]
             if config.lambda_identity:
@@ -329,17 +330,12 @@ class AdversarialTask(Task):
 
     def picture(self, averaged: Any, batch: dict[str, Tensor]) -> Tensor:
         """A row a face: the input, and what every expression makes of it."""
-        real = to_signed(batch["image"])
+        real = signed_channels_last(batch["image"])
         columns = [real]
         for expression in range(len(EXPRESSIONS)):
             columns.append(averaged(real, torch.full_like(batch["target"], expression)).float().clamp(-1, 1))
         rows = torch.cat(columns, dim=3)
-        return ((torch.cat(list(rows), dim=1) + 1) * 127.5).round().to(torch.uint8)
-
-
-def to_signed(image: Tensor) -> Tensor:
-    """uint8 pictures (N, 3, H, W) as float32 in [-1, 1], channels last in memory."""
-    return (image.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return unsigned(torch.cat(list(rows), dim=1))
 
 
 def change_weight(image: Tensor, answer: Tensor) -> Tensor:
