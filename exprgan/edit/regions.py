@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from exprgan.errors import WeightsError
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
-from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.models.segmenters import CLASS_NAMES, SEGMENTERS
 from exprgan.weights import find_weights_dir, load_model, read_manifest
 
 CROP_PX = 256
 """Side of the aligned crop that all networks of the editor work on."""
-SEGMENTERS = ("unet", "bisenet")
 FACE_CLASSES = ("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
 FACE_REACH_PX = 12
 _CELL_PX = 4  # the face's soft mask is made of cells of this size
