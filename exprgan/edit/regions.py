@@ -18,9 +18,9 @@ from exprgan.face_parts import CROP_PX, FACE_CLASSES, class_ids
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
 from exprgan.models.pixels import to_tensor
+from exprgan.models.segmenters import SEGMENTERS
 from exprgan.weights import NetworkFiles, find, find_weights_dir, read_manifest
 
-SEGMENTERS = ("unet", "bisenet")
 FACE_REACH_PX = 12
 _CELL_PX = 4  # the face's soft mask is made of cells of this size
 _FINE = 4  # label maps are drawn at this multiple of the crop's resolution, for smooth outlines

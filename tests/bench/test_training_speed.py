@@ -39,8 +39,8 @@ def test_the_plain_code_does_the_work_of_ours() -> None:
     batch = SETUP.batches()[0]
     image, rest = signed_channels_last(batch["image"]), (batch["expression"], batch["target"])
     pairs = (
-        (task.critics_loss(system, batch)[0], ours.critic_loss(image, *rest, batch["alpha"])),
-        (task.generators_loss(system, batch)[0], ours.generator_loss(image, *rest)),
+        (task.d_loss(system, batch)[0], ours.critic_loss(image, *rest, batch["alpha"])),
+        (task.g_loss(system, batch)[0], ours.generator_loss(image, *rest)),
     )
     for theirs, plain in pairs:
         torch.testing.assert_close(theirs, plain, rtol=1e-4, atol=1e-5)
