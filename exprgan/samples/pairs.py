@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
+from exprgan.faces.mesh import FACE_OVAL
 from exprgan.models.unified import WINDOW
-from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
+from exprgan.samples.segmentation import OUTLINES
 from exprgan.samples.segmented_regions import read_regions
 from exprgan.teacher.cache import TeacherCache, TeacherRender, variant_of
 
