@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
 from exprgan.face_model.basis import FaceBasis
@@ -20,22 +21,25 @@ IDENTITY_LIMIT = 4.0
 
 @dataclass(frozen=True)
 class Pose:
-    """Similarity from the canonical frame (cm) to the camera: (x, -y, -z) px = scale * rotation @ X + translation."""
+    """Similarity from the canonical frame (cm) to the camera: (x, -y, -z) px = scale * rotation @ X + translation.
+
+    scale: px per cm. rotation (3, 3). translation (3,) in px.
+    """
 
     scale: float
-    rotation: np.ndarray
-    translation: np.ndarray
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
 
     @property
     def unit_px(self) -> float:
         """Pixels per `CM_PER_UNIT`, the size of the face in the image."""
         return self.scale * CM_PER_UNIT
 
-    def to_pixels(self, shape: np.ndarray) -> np.ndarray:
+    def to_pixels(self, shape: NDArray[np.float64]) -> NDArray[np.float64]:
         """Canonical shape (n, 3) in cm to image points (n, 3) in px, z growing away from the camera."""
         return (self.scale * shape @ self.rotation.T + self.translation) * (1, -1, -1)
 
-    def to_canonical(self, points_px: np.ndarray) -> np.ndarray:
+    def to_canonical(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
         """Image points (n, 3) in px to the canonical frame, cm."""
         return (points_px * (1, -1, -1) - self.translation) @ self.rotation / self.scale
 
@@ -56,16 +60,16 @@ class FaceAnalysis:
     and detected_scores (51,) as given, in the order of `FaceBasis.measured_names`.
     """
 
-    landmarks_px: np.ndarray
+    landmarks_px: NDArray[np.float64]
     image_size: tuple[int, int]
     pose: Pose
-    shape_cm: np.ndarray
-    neutral_cm: np.ndarray
-    scores: np.ndarray
-    detected_scores: np.ndarray
+    shape_cm: NDArray[np.float64]
+    neutral_cm: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    detected_scores: NDArray[np.float64]
 
 
-def fit_pose(basis: FaceBasis, landmarks_px: np.ndarray) -> Pose:
+def fit_pose(basis: FaceBasis, landmarks_px: NDArray[np.float64]) -> Pose:
     """Weighted Procrustes fit of the canonical mesh to landmarks (468+, 3) in pixels."""
     vertices = basis.arrays["pose_vertices"].astype(int)
     weights = basis.arrays["pose_weights"].astype(float)
@@ -99,7 +103,9 @@ class FaceFitter:
         highest = np.r_[np.full(score_count, HIGHEST_SCORE), np.full(mode_count, IDENTITY_LIMIT)]
         self._bounds = (lowest, highest)
 
-    def fit_scores(self, shape_cm: np.ndarray, detected_scores: np.ndarray) -> np.ndarray:
+    def fit_scores(
+        self, shape_cm: NDArray[np.float64], detected_scores: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Scores (51,) that explain the shape (468, 3) together with identity modes, near the detected ones."""
         score_count = len(detected_scores)
         offset = (shape_cm - self.basis.score_zero_shape).ravel() / LANDMARK_SD_CM
@@ -110,7 +116,7 @@ class FaceFitter:
         return solution.x[:score_count]
 
     def analyse(
-        self, image_size: tuple[int, int], landmarks_px: np.ndarray, blendshapes: Mapping[str, float]
+        self, image_size: tuple[int, int], landmarks_px: NDArray[np.float64], blendshapes: Mapping[str, float]
     ) -> FaceAnalysis:
         """Analyse one photo of image_size (height, width) from landmarks (478, 3) and scores by name."""
         points = np.asarray(landmarks_px, float)

@@ -14,16 +14,20 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import scipy.sparse as sparse
+from numpy.typing import NDArray
 
-from exprgan.face_model import raster
 from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.faces import mesh
 
 LIGHT = np.array([0.0, 0.62, 0.78])
+"""Direction to the light, canonical frame, length 1: 38 degrees above the camera, as in rooms and outdoors."""
 SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
 """Shadows on skin lose less red: factors on the log ratio of each channel where it is negative."""
 SMILE_SCORE_OF_RATIO = 0.62
+"""Score of the measured smile that the ratio image stands for."""
 REMOVED_SMILE_SCORE = 0.75
+"""Score of a photo's own smile at which the whole ratio is taken out: rather a trace left than skin brightened."""
 
 
 class WrinkleModel:
@@ -46,14 +50,14 @@ class WrinkleModel:
         self._lines = self._draw_lines()
         self._cached_ratio = lru_cache(maxsize=64)(self._recipe_ratio)
 
-    def log_ratio(self, expression: str, strength: float, own_smile: float = 0.0) -> np.ndarray:
+    def log_ratio(self, expression: str, strength: float, own_smile: float = 0.0) -> NDArray[np.float32]:
         """Ratio image of an expression; the folds of the photo's own smile (mean score 0..1) are taken out."""
         ratio = self._cached_ratio(expression, round(strength, 2))
         ratio = ratio - self.smile * (own_smile / REMOVED_SMILE_SCORE)
         return np.clip(ratio, -0.7, 0.3).astype(np.float32)
 
     @staticmethod
-    def gain(image: np.ndarray, log_ratio_px: np.ndarray) -> np.ndarray:
+    def gain(image: NDArray[np.float32], log_ratio_px: NDArray[np.float32]) -> NDArray[np.float32]:
         """Factors (height, width, 3) float32 for a warped RGB image and a ratio (height, width) brought into it.
 
         Brightening is held back near white; darkening is tinted towards red.
@@ -64,17 +68,20 @@ class WrinkleModel:
         ratio = np.where(log_ratio_px > 0, lighter, log_ratio_px)[..., None]
         return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
 
-    def _recipe_ratio(self, expression: str, strength: float) -> np.ndarray:
+    def _recipe_ratio(self, expression: str, strength: float) -> NDArray[np.float32]:
         recipe = self.recipes[expression]
         coefficients = self.basis.sculpted_coefficients(recipe, strength).astype(np.float32)
         shading, hollow = self._shade(self._skin + np.tensordot(coefficients, self._skin_shapes, 1))
         change = shading - self._rest_shading
+        # normals alone miss narrow folds, whose two flanks cancel in a pixel: they are hollow, and hollows dark
         change = change + np.clip(-14 * (hollow - self._rest_hollow), -0.25, 0.15)
         ratio = np.zeros((self.size, self.size), np.float32)
         ratio[self.covered] = (change[self._under_pixel] * self._under_pixel_weight).sum(axis=1)
+        # the sculpture is harder than skin, whose own scattering softens folds
         ratio = cv2.GaussianBlur(ratio, (0, 0), 1.4) * 0.65
         ratio = np.clip(ratio, -0.32, 0.10) * self._mask
 
+        # drawn lines are finer than the sculpture; raised inner brows pull the frown apart
         lowered = 0.8 if recipe.amount("browInnerUp") < 0.5 else 0.4
         raised = min(1.0, recipe.amount("browOuterUp") + 0.35 * recipe.amount("browInnerUp"))
         ratio += self._lines["frown"] * recipe.amount("browDown") * strength * lowered
@@ -82,11 +89,13 @@ class WrinkleModel:
         ratio += self._lines["sneer"] * recipe.amount("noseSneer") * strength
         return ratio + self._smile_part(recipe, strength)
 
-    def _smile_part(self, recipe: Recipe, strength: float) -> np.ndarray:
+    def _smile_part(self, recipe: Recipe, strength: float) -> NDArray[np.float32]:
         if "mouthSmile" in recipe.measured:
             return self.smile * (recipe.measured["mouthSmile"] * strength / SMILE_SCORE_OF_RATIO)
         part = np.zeros_like(self.smile)
-        right_half = np.zeros((self.size, self.size), np.float32)
+        right_half = np.zeros(
+            (self.size, self.size), np.float32
+        )  # the subject's right is on the chart's left
         right_half[:, : self.size // 2] = 1
         right_half = cv2.GaussianBlur(right_half, (0, 0), 5)
         for name, side in (
@@ -97,8 +106,10 @@ class WrinkleModel:
             part += self.smile * side * (recipe.sculpted.get(name, 0.0) * strength * 0.8)
         return part
 
-    def _shade(self, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _shade(self, skin: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log shading (n,) and concavity (n,), positive in folds, of the skin surface (n, 3)."""
+        # the cross product of a quad's diagonals is its normal times twice its area: summed at a vertex, large
+        # quads count more
         first = skin[self._quads[:, 2]] - skin[self._quads[:, 0]]
         second = skin[self._quads[:, 3]] - skin[self._quads[:, 1]]
         quad_normals = np.cross(first, second)
@@ -110,7 +121,9 @@ class WrinkleModel:
             axis=1,
         )
         normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        # Lambert's law with a share of light from everywhere, so that no side is black
         shading = np.log(0.42 + 0.58 * np.maximum(0, normals @ LIGHT))
+        # where the surface lies below the mean of its surroundings, two rings wide, it is hollow (cm)
         smoothed = self._neighbour_mean @ (self._neighbour_mean @ skin)
         hollow = ((smoothed - skin) * normals).sum(axis=1)
         return shading, hollow
@@ -125,16 +138,16 @@ class WrinkleModel:
         degree = np.maximum(np.asarray(links.sum(axis=1)).ravel(), 1)
         return sparse.diags(1 / degree) @ links
 
-    def _build_mask(self) -> np.ndarray:
-        """Where a ratio may act: not on lips, eyes and nostrils, fading at the border of the raster."""
+    def _build_mask(self) -> NDArray[np.float32]:
+        """Where a ratio may act: not on lips, eyes and nostrils, fading at the border of the mesh."""
         mask = np.ones((self.size, self.size), np.float32)
-        for outline in (raster.OUTER_LIPS, raster.RIGHT_EYE, raster.LEFT_EYE, raster.NOSTRILS):
-            cv2.fillPoly(mask, [np.round(self.chart_px[outline]).astype(np.int32)], 0)
+        for outline in (mesh.OUTER_LIPS, mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.NOSTRILS):
+            cv2.fillPoly(mask, [np.round(self.chart_px[list(outline)]).astype(np.int32)], 0)
         mask = cv2.erode(mask, np.ones((3, 3)))
         inner = cv2.erode(self.covered.astype(np.uint8), np.ones((9, 9))).astype(np.float32)
         return cv2.GaussianBlur(mask, (0, 0), 1.5) * cv2.GaussianBlur(inner, (0, 0), 4)
 
-    def _stroke(self, points: list[np.ndarray], width: float, depth: float) -> np.ndarray:
+    def _stroke(self, points: list[NDArray[np.float64]], width: float, depth: float) -> NDArray[np.float32]:
         """A fold along chart points: a dark line with lighter flanks."""
         fine = np.zeros((self.size * 4, self.size * 4), np.float32)
         path = np.round(np.array(points) * 4).astype(np.int32)
@@ -144,8 +157,10 @@ class WrinkleModel:
         flank = cv2.GaussianBlur(line, (0, 0), width * 2.2)
         return -depth * dark + depth * 0.55 * flank
 
-    def _draw_lines(self) -> dict[str, np.ndarray]:
+    def _draw_lines(self) -> dict[str, NDArray[np.float32]]:
+        """Lines (192, 192) that the sculpture is too coarse for, at amount 1; offsets are chart pixels, y down."""
         at = self.chart_px
+        # frown: a faint fold across the root of the nose and two upright ones between the brows
         frown = self._stroke(
             [
                 (at[55] + at[8]) / 2 + (0, 4),
@@ -165,6 +180,7 @@ class WrinkleModel:
             ]
             frown = frown + self._stroke(path, 1.1, 0.5)
 
+        # forehead: three waves from temple to temple, along the mesh rows above the brows
         spans = (
             (104, 69, 0),
             (69, 108, 0.3),
@@ -178,6 +194,7 @@ class WrinkleModel:
         forehead = forehead + self._stroke([point + (0, -9) for point in across], 1.2, 0.22)
         forehead = forehead + self._stroke([point + (0, 7) for point in across[1:5]], 1.1, 0.18)
 
+        # sneer: the folds from the wings of the nose to the mouth, and wrinkles over its bridge
         sneer = np.zeros((self.size, self.size), np.float32)
         for corners in ((129, 203, 206, 216), (358, 423, 426, 436)):
             sneer = sneer + self._stroke([at[vertex] for vertex in corners], 1.5, 0.42)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from exprgan.face_model import raster
 from exprgan.face_model.fit import FaceAnalysis
+from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
-CHIN = 152
 LIP_MIDDLE = [13, 14]
 EDGE_BELOW_LIPS_CM = 0.28
 """The upper incisors' edge is this far below the line of the closed lips."""
@@ -35,8 +36,11 @@ CHEEK_COLOUR = np.array([0.19, -0.05, -0.20])
 
 
 def place_on_chart(
-    analysis: FaceAnalysis, target_cm: np.ndarray, columns: np.ndarray, rows: np.ndarray
-) -> np.ndarray:
+    analysis: FaceAnalysis,
+    target_cm: NDArray[np.float64],
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> NDArray[np.float32]:
     """Place on the chart (n, 2) in cm, as `exprgan.models.mouth_interior.sample` takes it, of image pixels.
 
     Args:
@@ -47,7 +51,7 @@ def place_on_chart(
     front = analysis.neutral_cm[LIP_MIDDLE].mean(axis=0)
     edge_y, front_z = front[1] - EDGE_BELOW_LIPS_CM, front[2] - TEETH_BEHIND_LIPS_CM
     x, y = _meet_arch(analysis, columns, rows, front_z)
-    drop = JAW_PER_CHIN * (analysis.neutral_cm[CHIN, 1] - target_cm[CHIN, 1] - CHIN_SLACK_CM)
+    drop = JAW_PER_CHIN * (analysis.neutral_cm[mesh.CHIN, 1] - target_cm[mesh.CHIN, 1] - CHIN_SLACK_CM)
     lower_y = edge_y + OVERBITE_CM - max(0.0, drop)
     along = x * (1 + 0.20 * np.minimum(np.abs(x), 3) ** 2 / 3)  # length of the arch, near enough
     y = y - SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
@@ -60,11 +64,11 @@ def place_on_chart(
 
 
 def _meet_arch(
-    analysis: FaceAnalysis, columns: np.ndarray, rows: np.ndarray, front_z: float
-) -> tuple[np.ndarray, np.ndarray]:
+    analysis: FaceAnalysis, columns: NDArray[np.int64], rows: NDArray[np.int64], front_z: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Canonical x and y (n,) in cm where the lines of sight through pixels meet the dental arch."""
     pose = analysis.pose
-    inner = np.array(raster.INNER_MOUTH)
+    inner = list(mesh.INNER_LIPS)
     offset = analysis.landmarks_px[inner] - pose.to_pixels(analysis.shape_cm[inner])
     pixels = np.stack([columns, rows, np.zeros(len(rows))], axis=1) - offset.mean(axis=0) * (1, 1, 0)
     start = pose.to_canonical(pixels)
@@ -81,13 +85,13 @@ def _meet_arch(
 
 
 def interior_colours(
-    image: np.ndarray,
+    image: NDArray[np.uint8],
     analysis: FaceAnalysis,
-    target_px: np.ndarray,
-    place_cm: np.ndarray,
-    columns: np.ndarray,
-    rows: np.ndarray,
-) -> np.ndarray:
+    target_px: NDArray[np.float64],
+    place_cm: NDArray[np.float32],
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> NDArray[np.float64]:
     """Colours (n, 3) in [0, 255] of the mouth's inside at image pixels, in the light of the photo."""
     colours = mouth_interior.sample(place_cm[None], analysis.pose.scale)[0]
     log_light = _light_of(image, analysis) + _light_across(image, analysis, columns)[:, None]
@@ -96,16 +100,19 @@ def interior_colours(
 
 
 def contact_shadow(
-    analysis: FaceAnalysis, target_px: np.ndarray, columns: np.ndarray, rows: np.ndarray
-) -> np.ndarray:
+    analysis: FaceAnalysis,
+    target_px: NDArray[np.float64],
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> NDArray[np.float64]:
     """Share (n,) of the light that the lips take from what stands behind them."""
     unit = analysis.pose.unit_px
-    upper, lower = raster.curves_at(target_px, raster.UPPER_INNER_CURVE, raster.LOWER_INNER_CURVE, columns)
+    upper, lower = raster.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
     shadow = 0.42 * np.exp(-np.maximum(rows - upper, 0) / (1.8 * unit))
     return shadow + 0.15 * np.exp(-np.maximum(lower - rows, 0) / (1.2 * unit))
 
 
-def _light_of(image: np.ndarray, analysis: FaceAnalysis) -> np.ndarray:
+def _light_of(image: NDArray[np.uint8], analysis: FaceAnalysis) -> NDArray[np.float64]:
     """Logarithm (3,) of the light on the teeth, judged by cheeks and the whites of the eyes."""
     cheeks = image[raster.cheek_mask(image.shape, analysis.landmarks_px)]
     if not len(cheeks):
@@ -119,22 +126,24 @@ def _light_of(image: np.ndarray, analysis: FaceAnalysis) -> np.ndarray:
     return np.clip(amount, -0.6, 0.10) + tint
 
 
-def _whites_of_eyes(image: np.ndarray, landmarks_px: np.ndarray) -> float:
+def _whites_of_eyes(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:
     """Brightness (0..255) that the brighter parts of both eye openings reach; 0 where none is seen."""
     mask = np.zeros(image.shape[:2], np.uint8)
-    for outline in (raster.RIGHT_EYE, raster.LEFT_EYE):
-        cv2.fillPoly(mask, [np.rint(landmarks_px[outline, :2]).astype(np.int32)], 1)
+    for outline in (mesh.RIGHT_EYE, mesh.LEFT_EYE):
+        cv2.fillPoly(mask, [np.rint(landmarks_px[list(outline), :2]).astype(np.int32)], 1)
     seen = image[mask > 0]
     return float(np.percentile(seen.mean(axis=1), 80)) if len(seen) else 0.0
 
 
-def _light_across(image: np.ndarray, analysis: FaceAnalysis, columns: np.ndarray) -> np.ndarray:
+def _light_across(
+    image: NDArray[np.uint8], analysis: FaceAnalysis, columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Logarithm (n,) of how the light changes from one side of the mouth to the other, as on the cheeks."""
     points = analysis.landmarks_px
     grey = cv2.GaussianBlur(image.mean(axis=2).astype(np.float32), (0, 0), 4 * analysis.pose.unit_px)
     sides = []
-    for cheek in raster.CHEEKS:
-        x, y = np.rint(points[cheek, :2].mean(axis=0)).astype(int)
+    for cheek in mesh.CHEEKS:
+        x, y = np.rint(points[list(cheek), :2].mean(axis=0)).astype(int)
         height, width = grey.shape
         sides.append((float(x), float(grey[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]) + 1))
     (x0, left), (x1, right) = sides

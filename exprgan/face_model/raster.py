@@ -1,56 +1,28 @@
-"""The 468-vertex face mesh: vertex groups, polygon masks, lip curves and the triangle rasteriser.
+"""Polygon masks, lip and lid curves, and the triangle rasteriser of the face mesh (`exprgan.faces.mesh`).
 
-Vertex numbers are those of MediaPipe's face mesh; 468..477 are the ten iris points of the landmarker.
-"Left" and "right" in names are the subject's. Image points are (x, y) in pixels, pixel centres at whole numbers.
+Image points are (x, y) in pixels, pixel centres at whole numbers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-MOUTH_CORNERS = (78, 308)
-UPPER_INNER_LIP = [191, 80, 81, 82, 13, 312, 311, 310, 415]
-LOWER_INNER_LIP = [95, 88, 178, 87, 14, 317, 402, 318, 324]
-UPPER_INNER_CURVE = [78] + UPPER_INNER_LIP + [308]
-LOWER_INNER_CURVE = [78] + LOWER_INNER_LIP + [308]
-INNER_MOUTH = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191]
-INNER_MOUTH_OUTLINE = UPPER_INNER_CURVE + LOWER_INNER_CURVE[::-1][1:-1]
-OUTER_LIPS = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185]
-UPPER_LIP = sorted(
-    {185, 40, 39, 37, 0, 267, 269, 270, 409, 184, 74, 73, 72, 11, 302, 303, 304, 408}
-    | {183, 42, 41, 38, 12, 268, 271, 272, 407}
-    | set(UPPER_INNER_LIP)
-)
-LOWER_LIP = sorted(
-    {146, 91, 181, 84, 17, 314, 405, 321, 375, 77, 90, 180, 85, 16, 315, 404, 320, 307}
-    | {96, 89, 179, 86, 15, 316, 403, 319, 325}
-    | set(LOWER_INNER_LIP)
-)
-
-RIGHT_EYE = [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246]
-LEFT_EYE = [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
-RIGHT_UPPER_LID = [33, 246, 161, 160, 159, 158, 157, 173, 133]
-RIGHT_LOWER_LID = [33, 7, 163, 144, 145, 153, 154, 155, 133]
-LEFT_UPPER_LID = [362, 398, 384, 385, 386, 387, 388, 466, 263]
-LEFT_LOWER_LID = [362, 382, 381, 380, 374, 373, 390, 249, 263]
-RIGHT_IRIS_CENTRE = 468
-LEFT_IRIS_CENTRE = 473
-
-FACE_OVAL = [
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-]  # fmt: skip
-CHEEKS = ([205, 50, 117, 123, 187], [425, 280, 346, 352, 411])
-NOSTRILS = [98, 97, 2, 326, 327, 294, 278, 344, 440, 275, 4, 45, 220, 115, 48, 64]
+from exprgan.faces.mesh import CHEEKS
 
 
-def triangles_within(triangles: np.ndarray, vertices: list[int]) -> np.ndarray:
+def triangles_within(triangles: NDArray[np.int64], vertices: Sequence[int]) -> NDArray[np.bool_]:
     """Boolean (T,): which of the triangles (T, 3) use only the given vertices."""
     return np.asarray(np.isin(triangles, vertices).all(axis=1))
 
 
-def polygon_mask(height: int, width: int, points: np.ndarray, supersample: int = 4) -> np.ndarray:
+def polygon_mask(
+    height: int, width: int, points: NDArray[np.float64], supersample: int = 4
+) -> NDArray[np.float32]:
     """Soft mask (height, width) float32 in 0..1 of the polygon `points` (n, 2) in pixels."""
     mask = np.zeros((height, width), np.float32)
     x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int) - 2, 0)
@@ -65,18 +37,18 @@ def polygon_mask(height: int, width: int, points: np.ndarray, supersample: int =
     return mask
 
 
-def cheek_mask(shape: tuple[int, ...], landmarks_px: np.ndarray) -> np.ndarray:
+def cheek_mask(shape: tuple[int, ...], landmarks_px: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Boolean (height, width): the two cheek patches that stand for the colour of the skin."""
     mask = np.zeros(shape[:2], np.uint8)
     for cheek in CHEEKS:
-        cv2.fillPoly(mask, [np.round(landmarks_px[cheek, :2]).astype(np.int32)], 1)
+        cv2.fillPoly(mask, [np.round(landmarks_px[list(cheek), :2]).astype(np.int32)], 1)
     return mask > 0
 
 
 def curves_at(
-    points: np.ndarray, upper: list[int], lower: list[int], columns: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Heights (y, pixels) of two rows of mesh points, lips or lids, at the given x positions."""
+    points: NDArray[np.float64], upper: NDArray[np.int64], lower: NDArray[np.int64], columns: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights (m,) in pixels of two rows of mesh points (n, 2+), lips or lids, at x positions (m,)."""
     upper_points = points[upper][np.argsort(points[upper][:, 0])]
     lower_points = points[lower][np.argsort(points[lower][:, 0])]
     upper_y = np.interp(columns, upper_points[:, 0], upper_points[:, 1])
@@ -84,7 +56,7 @@ def curves_at(
     return upper_y, lower_y
 
 
-def signed_areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def signed_areas(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
     """Twice the signed area (T,) of triangles (T, 3) over points (n, 2+), in squared units of the points."""
     first, second, third = (points[triangles[:, k], :2] for k in range(3))
     along = second - first
@@ -93,8 +65,8 @@ def signed_areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def rasterise(
-    height: int, width: int, points: np.ndarray, triangles: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    height: int, width: int, points: NDArray[np.float64], triangles: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Paint triangles in the given order; later ones cover earlier ones.
 
     points (n, 2+) in pixels, triangles (T, 3). Returns the triangle number per pixel
@@ -122,8 +94,11 @@ def rasterise(
 
 
 def interpolate(
-    triangle_map: np.ndarray, weights: np.ndarray, triangles: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    triangle_map: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    triangles: NDArray[np.int64],
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Per-vertex values (n, c) over the rasterised pixels: covered (height, width) bool and samples (m, c)."""
     covered = triangle_map >= 0
     corner = triangles[triangle_map[covered]]

@@ -109,9 +109,7 @@ RECIPES: dict[str, Recipe] = {
         },
     ),
 }
-
-EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "anger", "disgust", "contempt")
-"""The eight main expressions; `anger_teeth` is a second anger with bared teeth."""
+"""The eight expressions, and `anger_teeth`, a second anger with bared teeth."""
 
 
 def late_strength(strength: float) -> float:

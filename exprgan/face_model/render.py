@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from exprgan.face_model import raster
 from exprgan.face_model.basis import FaceBasis
@@ -16,6 +17,7 @@ from exprgan.face_model.eyes import move_lids
 from exprgan.face_model.fit import FaceAnalysis
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.mouth import contact_shadow, interior_colours, place_on_chart
+from exprgan.faces import mesh
 
 RING_SCALE = (1.12, 1.3, 1.6)
 RING_WEIGHT = (0.75, 0.3, 0.0)
@@ -41,33 +43,33 @@ class TeacherResult:
     `folded_share`. points_px: (468, 3), the mesh in the result.
     """
 
-    image: np.ndarray
-    flow_px: np.ndarray
-    mouth_mask: np.ndarray
-    place_cm: np.ndarray
-    valid_mask: np.ndarray
-    gain: np.ndarray
-    face_mask: np.ndarray
+    image: NDArray[np.uint8]
+    flow_px: NDArray[np.float32]
+    mouth_mask: NDArray[np.float32]
+    place_cm: NDArray[np.float32]
+    valid_mask: NDArray[np.bool_]
+    gain: NDArray[np.float32]
+    face_mask: NDArray[np.bool_]
     mouth_source: str
     folded_share: float
-    points_px: np.ndarray
+    points_px: NDArray[np.float64]
 
 
-def target_points(analysis: FaceAnalysis, shape_cm: np.ndarray) -> np.ndarray:
+def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Image points (468, 3) in px of a target shape; lips that would cross meet half-way."""
     pose = analysis.pose
     offset = analysis.landmarks_px[:468] - pose.to_pixels(analysis.shape_cm)
     points = pose.to_pixels(shape_cm) + offset
-    upper = points[raster.UPPER_INNER_LIP]
-    lower = points[raster.LOWER_INNER_LIP]
+    upper = points[mesh.UPPER_INNER_LIP]
+    lower = points[mesh.LOWER_INNER_LIP]
     crossed = upper[:, 1] > lower[:, 1]
     middle = (upper + lower) / 2
-    points[np.array(raster.UPPER_INNER_LIP)[crossed]] = middle[crossed]
-    points[np.array(raster.LOWER_INNER_LIP)[crossed]] = middle[crossed]
+    points[mesh.UPPER_INNER_LIP[crossed]] = middle[crossed]
+    points[mesh.LOWER_INNER_LIP[crossed]] = middle[crossed]
     return points
 
 
-def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: np.ndarray) -> float:
+def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: NDArray[np.float64]) -> float:
     """Share of the visible skin and ring area of the photo whose triangles turn over in the target."""
     photo, target, rings = add_rings(analysis.landmarks_px[:468, :2], target_px[:, :2])
     before_skin = raster.signed_areas(photo, basis.skin_triangles)
@@ -81,12 +83,14 @@ def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: np.ndarray
     return float(turned / np.abs(before_skin[facing]).sum())
 
 
-def add_rings(photo: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def add_rings(
+    photo: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Surround the mesh points (468, 2) by rings whose motion decays to zero.
 
     Returns photo points and target points (468 + 3 * 36, 2) and the ring triangles (216, 3).
     """
-    oval = np.array(raster.FACE_OVAL)
+    oval = np.array(mesh.FACE_OVAL)
     count = len(oval)
     centre = (photo[oval].min(axis=0) + photo[oval].max(axis=0)) / 2
     motion = target[oval] - photo[oval]
@@ -116,10 +120,10 @@ class Renderer:
 
     def render(
         self,
-        image: np.ndarray,
+        image: NDArray[np.uint8],
         analysis: FaceAnalysis,
-        target_cm: np.ndarray,
-        log_ratio: np.ndarray | None,
+        target_cm: NDArray[np.float64],
+        log_ratio: NDArray[np.float32] | None,
         lip_inset: float = 1.0,
     ) -> TeacherResult:
         """Warp an RGB photo (height, width, 3) uint8 to the shape target_cm (468, 3).
@@ -173,8 +177,13 @@ class Renderer:
         )
 
     def _trace(
-        self, height: int, width: int, analysis: FaceAnalysis, target_px: np.ndarray, lip_inset: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        height: int,
+        width: int,
+        analysis: FaceAnalysis,
+        target_px: NDArray[np.float64],
+        lip_inset: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Per output pixel: position in the photo and on the chart (-1 off the skin), (height, width, 2) float32."""
         photo_px = analysis.landmarks_px[:468]
         photo, target, rings = add_rings(photo_px[:, :2], target_px[:, :2])
@@ -196,25 +205,29 @@ class Renderer:
         return source_map, chart_map
 
     @staticmethod
-    def _draw_in_inner_lips(photo: np.ndarray, photo_px: np.ndarray, unit_px: float) -> None:
+    def _draw_in_inner_lips(
+        photo: NDArray[np.float64], photo_px: NDArray[np.float64], unit_px: float
+    ) -> None:
         """Where the photo's mouth is open, take the lips from a little outside the opening, without teeth."""
-        opening = photo_px[raster.LOWER_INNER_LIP, 1] - photo_px[raster.UPPER_INNER_LIP, 1]
+        opening = photo_px[mesh.LOWER_INNER_LIP, 1] - photo_px[mesh.UPPER_INNER_LIP, 1]
         inset = np.clip(opening * 0.3, 0, 0.9) * unit_px
-        photo[raster.UPPER_INNER_LIP, 1] -= inset * 0.7
-        photo[raster.LOWER_INNER_LIP, 1] += inset
+        photo[mesh.UPPER_INNER_LIP, 1] -= inset * 0.7
+        photo[mesh.LOWER_INNER_LIP, 1] += inset
 
 
-def mouth_opening(height: int, width: int, target_px: np.ndarray, unit_px: float) -> np.ndarray:
+def mouth_opening(
+    height: int, width: int, target_px: NDArray[np.float64], unit_px: float
+) -> NDArray[np.float32]:
     """Soft mask (height, width) float32 in 0..1 of the space between the inner lips; 0 where they touch."""
-    gap = target_px[raster.LOWER_INNER_LIP, 1] - target_px[raster.UPPER_INNER_LIP, 1]
+    gap = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
     if gap.max() <= OPEN_MOUTH_UNITS * unit_px:
         return np.zeros((height, width), np.float32)
-    mask = raster.polygon_mask(height, width, target_px[raster.INNER_MOUTH_OUTLINE, :2])
+    mask = raster.polygon_mask(height, width, target_px[mesh.INNER_MOUTH_OUTLINE, :2])
     mask[mask <= 0.01] = 0
     return mask
 
 
-def warp_image(image: np.ndarray, flow_px: np.ndarray) -> np.ndarray:
+def warp_image(image: NDArray[np.uint8], flow_px: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The photo seen through a backward flow (height, width, 2) in pixels; bicubic, borders repeated."""
     height, width = image.shape[:2]
     grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
@@ -222,7 +235,7 @@ def warp_image(image: np.ndarray, flow_px: np.ndarray) -> np.ndarray:
     return cv2.remap(image, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def valid_flow(flow_px: np.ndarray) -> np.ndarray:
+def valid_flow(flow_px: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Boolean (height, width): source inside the photo, neighbourhood neither folded, torn nor crushed."""
     height, width = flow_px.shape[:2]
     grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
@@ -233,25 +246,29 @@ def valid_flow(flow_px: np.ndarray) -> np.ndarray:
     return inside & (area > STRETCH_LIMITS[0]) & (area < STRETCH_LIMITS[1])
 
 
-def own_mouth_cover(analysis: FaceAnalysis, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> float:
+def own_mouth_cover(
+    analysis: FaceAnalysis, mask: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> float:
     """Share of the new opening at which the photo itself shows mouth interior."""
     points = analysis.landmarks_px
     unit = analysis.pose.unit_px
-    upper, lower = raster.curves_at(points, raster.UPPER_INNER_CURVE, raster.LOWER_INNER_CURVE, columns)
-    right_corner, left_corner = points[list(raster.MOUTH_CORNERS), 0]
+    upper, lower = raster.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
+    right_corner, left_corner = points[list(mesh.INNER_MOUTH_CORNERS), 0]
     covered = (rows > upper + 0.6 * unit) & (rows < lower - 0.6 * unit)
     covered &= (columns > right_corner + unit) & (columns < left_corner - unit)
     weight = mask[rows, columns]
     return float((covered * weight).sum() / max(1e-6, weight.sum()))
 
 
-def own_mouth(analysis: FaceAnalysis, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def own_mouth(
+    analysis: FaceAnalysis, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Where (n, 2) in the photo its own mouth interior is seen at the same place, held inside its opening."""
     points = analysis.landmarks_px
     unit = analysis.pose.unit_px
-    right_corner, left_corner = points[list(raster.MOUTH_CORNERS), 0]
+    right_corner, left_corner = points[list(mesh.INNER_MOUTH_CORNERS), 0]
     source_x = np.clip(columns, right_corner + 2 * unit, left_corner - 2 * unit)
-    upper, lower = raster.curves_at(points, raster.UPPER_INNER_CURVE, raster.LOWER_INNER_CURVE, source_x)
+    upper, lower = raster.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, source_x)
     middle = (upper + lower) / 2
     source_y = np.clip(rows, np.minimum(upper + 0.9 * unit, middle), np.maximum(lower - 0.9 * unit, middle))
     return np.stack([source_x, source_y], axis=1).astype(np.float32)

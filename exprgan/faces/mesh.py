@@ -1,5 +1,7 @@
 """The 478-point face mesh: its mirror image, vertex groups and the five points that faces are aligned by.
 
+Groups are tuples; rows of lips and lids, from right to left or back, are arrays to index points with.
+
 The topology is that of MediaPipe's face landmarker (468 mesh vertices and ten iris points, Apache 2.0,
 https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker). "Left" and "right" are the subject's.
 """
@@ -13,7 +15,7 @@ NUM_POINTS = 478
 
 RIGHT_IRIS_CENTRE, LEFT_IRIS_CENTRE = 468, 473
 IRISES = tuple(range(468, 478))
-NOSE_TIP = 4
+NOSE_TIP, CHIN = 4, 152
 RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER = 61, 291
 FIVE_POINTS = (RIGHT_IRIS_CENTRE, LEFT_IRIS_CENTRE, NOSE_TIP, RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER)
 """Mesh points in the order of `Face.points5_xy`; open-faces is aligned by exactly these."""
@@ -29,6 +31,37 @@ FACE_OVAL = (
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 NOSE = (168, 6, 197, 195, 5, 4, 1, 2, 98, 97, 326, 327, 48, 278, 64, 294)
+BROWS_LINE = (46, 53, 52, 65, 55, 285, 295, 282, 283, 276)
+NOSE_OUTLINE = (168, 122, 196, 236, 198, 129, 64, 98, 97, 2, 326, 327, 294, 358, 420, 456, 419, 351)
+NOSTRILS = (98, 97, 2, 326, 327, 294, 278, 344, 440, 275, 4, 45, 220, 115, 48, 64)
+CHEEKS = ((205, 50, 117, 123, 187), (425, 280, 346, 352, 411))
+"""A patch of skin on each side, the subject's right one first."""
+
+INNER_MOUTH_CORNERS = (78, 308)
+UPPER_INNER_LIP = np.array([191, 80, 81, 82, 13, 312, 311, 310, 415])
+LOWER_INNER_LIP = np.array([95, 88, 178, 87, 14, 317, 402, 318, 324])
+UPPER_INNER_CURVE = np.r_[78, UPPER_INNER_LIP, 308]
+LOWER_INNER_CURVE = np.r_[78, LOWER_INNER_LIP, 308]
+INNER_MOUTH_OUTLINE = np.r_[UPPER_INNER_CURVE, LOWER_INNER_LIP[::-1]]
+UPPER_LIP_OUTLINE = (
+    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78,
+)  # fmt: skip
+LOWER_LIP_OUTLINE = (
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95, 78,
+)  # fmt: skip
+UPPER_LIP = np.array([
+    185, 40, 39, 37, 0, 267, 269, 270, 409, 184, 74, 73, 72, 11, 302, 303, 304, 408, 183, 42, 41, 38, 12, 268, 271,
+    272, 407, *UPPER_INNER_LIP,
+])  # fmt: skip
+LOWER_LIP = np.array([
+    146, 91, 181, 84, 17, 314, 405, 321, 375, 77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403,
+    319, 325, *LOWER_INNER_LIP,
+])  # fmt: skip
+"""All vertices of a lip but the mouth's corners."""
+RIGHT_UPPER_LID = np.array([33, 246, 161, 160, 159, 158, 157, 173, 133])
+RIGHT_LOWER_LID = np.array([33, 7, 163, 144, 145, 153, 154, 155, 133])
+LEFT_UPPER_LID = np.array([362, 398, 384, 385, 386, 387, 388, 466, 263])
+LEFT_LOWER_LID = np.array([362, 382, 381, 380, 374, 373, 390, 249, 263])
 
 _MIRROR_TEXT = (
     "0 1 2 248 4 5 6 249 8 9 10 11 12 13 14 15 16 17 18 19 250 251 252 253 254 255 256 257 258 259 260 "

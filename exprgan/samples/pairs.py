@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
+from exprgan.faces.mesh import FACE_OVAL
 from exprgan.models.unified import WINDOW
 from exprgan.samples.augment import alter_colours, colour_tables, jitter_matrix, soften, spoil, to_grey
-from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
+from exprgan.samples.segmentation import OUTLINES
 from exprgan.samples.segmented_regions import read_regions
 from exprgan.teacher.cache import TeacherCache, TeacherRender, variant_of
 

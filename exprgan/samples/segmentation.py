@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.faces import mesh
 from exprgan.models.segmenters import CLASS_NAMES
 from exprgan.samples.augment import occlude, photometric, procedural_background, shade
 
@@ -30,27 +31,16 @@ PARTIAL_LABELS: dict[int, tuple[str, ...]] = {
 
 FLIP_SWAPS = (("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear"))
 
-# Outlines by vertex of MediaPipe's face mesh; l_ and r_ are the subject's.
 OUTLINES: dict[str, tuple[int, ...]] = {
-    "nose": (168, 122, 196, 236, 198, 129, 64, 98, 97, 2, 326, 327, 294, 358, 420, 456, 419, 351),
-    "r_brow": (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
-    "l_brow": (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
-    "r_eye": (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
-    "l_eye": (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
-    "u_lip": (
-        61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78,
-    ),
-    "l_lip": (
-        61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95, 78,
-    ),
-    "mouth": (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
-}  # fmt: skip
-FACE_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-BROWS_LINE = (46, 53, 52, 65, 55, 285, 295, 282, 283, 276)
-NOSE_TIP = 4
+    "nose": mesh.NOSE_OUTLINE,
+    "r_brow": mesh.RIGHT_BROW,
+    "l_brow": mesh.LEFT_BROW,
+    "r_eye": mesh.RIGHT_EYE,
+    "l_eye": mesh.LEFT_EYE,
+    "u_lip": mesh.UPPER_LIP_OUTLINE,
+    "l_lip": mesh.LOWER_LIP_OUTLINE,
+    "mouth": mesh.INNER_LIPS,
+}
 
 FLIP_TABLE = np.arange(256, dtype=np.uint8)
 for _left, _right in FLIP_SWAPS:
@@ -74,11 +64,11 @@ def draw_partial_labels(
     """
     points = np.asarray(landmarks_xy, np.float64)
     labels = np.full((size, size), 19, np.uint8)
-    oval = points[list(FACE_OVAL)]
+    oval = points[list(mesh.FACE_OVAL)]
     _fill(labels, oval, 20)
     chin = oval[:, 1].max() + 1.0
-    nose_tip_y = points[NOSE_TIP, 1]
-    brows = points[list(BROWS_LINE)]
+    nose_tip_y = points[mesh.NOSE_TIP, 1]
+    brows = points[list(mesh.BROWS_LINE)]
     right, left = oval[oval[:, 0].argmin()], oval[oval[:, 0].argmax()]
     below_brows = np.vstack([right - (2, 0), brows, left + (2, 0), (left[0], chin), (right[0], chin)])
     below_nose = np.array(

@@ -19,10 +19,11 @@ from exprgan.action_units import ACTION_UNITS
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.faces.mesh import FACE_OVAL
 from exprgan.models.features import FEATURE_PX
 from exprgan.samples.augment import jitter_matrix, photometric, procedural_background, shade
 from exprgan.samples.pairs import FACE_CLASSES
-from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
+from exprgan.samples.segmentation import OUTLINES
 from exprgan.teacher.cache import TeacherCache
 
 POINTS = (

@@ -2,20 +2,18 @@
 
 A variant is one render of a face: variants 0 to 7 are the eight expressions at strength 1, later ones have an
 expression and a strength that depend on (face, variant). What is stored is a pure function of the set, so a
-cache may be filled ahead of the training, during it, or by several processes at once.
-
-    python -m exprgan.teacher.cache --data DIR --cache DIR --variants 16
+cache may be filled ahead of the training (`exprgan.teacher.fill`), during it, or by several processes at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -25,9 +23,8 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pictures import decode_rgb
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.recipes import RECIPES, Recipe
 from exprgan.teacher.geometry_teacher import GeometryTeacher
-
-log = logging.getLogger(__name__)
 
 FLOW_SCALE = 256
 """Flow is stored as int16 in 1/256 px."""
@@ -65,11 +62,13 @@ class TeacherCache:
 
     Args:
         faces: The open-faces set.
-        teacher_dir: Folder with geometry_basis.npz.
+        teacher_dir: Folder with geometry_basis.npz; None takes the bundled basis.
         cache_dir: Where renders are kept; it grows by about 100 kB a render.
     """
 
-    def __init__(self, faces: OpenFaces, teacher_dir: Path, cache_dir: Path) -> None:
+    recipes: ClassVar[Mapping[str, Recipe]] = RECIPES
+
+    def __init__(self, faces: OpenFaces, teacher_dir: Path | None, cache_dir: Path) -> None:
         self.faces, self.teacher_dir, self.cache_dir = faces, teacher_dir, cache_dir
         self._teacher: GeometryTeacher | None = None
         self._analysis: tuple[int, FaceAnalysis] | None = None
@@ -79,7 +78,7 @@ class TeacherCache:
     def teacher(self) -> GeometryTeacher:
         """The teacher, loaded when first needed."""
         if self._teacher is None:
-            self._teacher = GeometryTeacher(self.teacher_dir / "geometry_basis.npz")
+            self._teacher = GeometryTeacher(self.teacher_dir, self.recipes)
         return self._teacher
 
     def usable(self) -> list[int]:
@@ -191,30 +190,3 @@ def _write(path: Path, data: bytes) -> None:
     partial = path.with_suffix(f".{os.getpid()}.part")
     partial.write_bytes(data)
     partial.replace(path)
-
-
-def main() -> None:
-    """Fill a cache ahead of training."""
-    parser = argparse.ArgumentParser(description="fill a cache of the geometry teacher's renders")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds open-faces/")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder with geometry_basis.npz")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--first", type=int, default=0, help="first variant")
-    parser.add_argument("--variants", type=int, default=12, help="end of the variants")
-    parser.add_argument("--split", default="train", help="train or val")
-    parser.add_argument("--faces", type=int, help="only so many faces")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
-    cv2.setNumThreads(1)
-    cache = TeacherCache(OpenFaces(arguments.data / "open-faces"), arguments.teacher, arguments.cache)
-    of_split = set(cache.faces.indices(arguments.split))
-    faces = [face for face in cache.usable() if face in of_split][: arguments.faces]
-    for count, face in enumerate(faces):
-        for variant in range(arguments.first, arguments.variants):
-            cache.get(face, variant)
-        if count % 100 == 0:
-            log.info("%d faces done", count)
-
-
-if __name__ == "__main__":
-    main()

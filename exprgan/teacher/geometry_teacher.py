@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.basis import FaceBasis, eye_openings, lip_gap
 from exprgan.face_model.fit import FaceAnalysis, FaceFitter
 from exprgan.face_model.folds import WrinkleModel
-from exprgan.face_model.recipes import EXPRESSIONS, RECIPES, Recipe, keeps_lips_shut
+from exprgan.face_model.recipes import RECIPES, Recipe, keeps_lips_shut
 from exprgan.face_model.render import Renderer, TeacherResult, folded_share, target_points
 
 MAX_YAW_DEG = 25.0
@@ -25,18 +27,18 @@ class GeometryTeacher:
     """Re-poses the expression of photographs by geometry.
 
     Images are RGB uint8 of any size; landmarks are the landmarker's 478 points (x, y, z) in pixels of
-    that image; blendshapes map the landmarker's score names to 0..1. `recipes` may hold further
-    expressions by name.
+    that image; blendshapes map the landmarker's score names to 0..1. `source` is where `FaceBasis.load`
+    finds the basis, None the bundled one; `recipes` may hold further expressions by name.
     """
 
-    def __init__(self, basis_path: str | Path, recipes: Mapping[str, Recipe] = RECIPES) -> None:
-        self.basis, self.recipes = FaceBasis(basis_path), recipes
+    def __init__(self, source: Path | None = None, recipes: Mapping[str, Recipe] = RECIPES) -> None:
+        self.basis, self.recipes = FaceBasis.load(source), recipes
         self.fitter = FaceFitter(self.basis)
         self.wrinkles = WrinkleModel(self.basis, recipes)
         self.renderer = Renderer(self.basis, self.wrinkles)
 
     def analyse(
-        self, image: np.ndarray, landmarks_px: np.ndarray, blendshapes: Mapping[str, float]
+        self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64], blendshapes: Mapping[str, float]
     ) -> FaceAnalysis:
         """Pose, expression scores and neutral shape of a photo; once per photo."""
         return self.fitter.analyse(image.shape[:2], landmarks_px, blendshapes)
@@ -66,7 +68,7 @@ class GeometryTeacher:
                 return False, f"{expression} folds {100 * share:.1f} % of the face"
         return True, ""
 
-    def target_shape(self, analysis: FaceAnalysis, expression: str, strength: float) -> np.ndarray:
+    def target_shape(self, analysis: FaceAnalysis, expression: str, strength: float) -> NDArray[np.float64]:
         """Canonical shape (468, 3) in cm at a strength; 0 is the photo as it is, 1 the full expression.
 
         The photo's own expression fades out as the new one grows in, so that "neutral" at 1 is the
@@ -82,7 +84,7 @@ class GeometryTeacher:
 
     def render(
         self,
-        image: np.ndarray,
+        image: NDArray[np.uint8],
         analysis: FaceAnalysis,
         expression: str,
         strength: float = 1.0,

@@ -3,31 +3,24 @@
 Expression transfer learns from them what the eight stereotypes cannot teach: that two people who do the same with
 their faces, whatever it is, carry the same expression. Half of the mixtures blend two of the eight expressions, the
 others move brows, lids, nose, mouth and jaw on their own, some of them on one side alone.
-
-    python -m exprgan.teacher.mixed_renders --data DIR --teacher DIR --cache DIR
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Mapping
-from pathlib import Path
+from typing import ClassVar
 
-import cv2
 import numpy as np
 
-from exprgan.data.open_faces import OpenFaces
-from exprgan.face_model.recipes import EXPRESSIONS, RECIPES, Recipe
+from exprgan.face_model.recipes import RECIPES, Recipe
 from exprgan.teacher.cache import TeacherCache
-from exprgan.teacher.geometry_teacher import GeometryTeacher
-
-log = logging.getLogger(__name__)
 
 NUM_MIXTURES = 48
 VARIANTS_PER_FACE = 8
 """Mixtures that each face is rendered in."""
 
+_BLENDED = ("happy", "sad", "surprise", "fear", "anger", "disgust", "contempt")
+"""Expressions that are blended. Mixtures are drawn by place in this order: keep it, or caches hold other ones."""
 _BROWS = {"browInnerUp": 1.1, "browOuterUp": 1.0, "browDown": 1.1}
 _EYES = {"eyeWide": 0.9, "eyeSquint": 0.8, "eyeBlink": 0.6, "cheekSquint": 0.6}
 _MOUTHS = {
@@ -66,28 +59,12 @@ def mixtures_of(face: int) -> list[int]:
     return [int(number) for number in chosen]
 
 
-class MixedRenders(TeacherCache):
-    """Renders by (face, variant) as in `TeacherCache`; variant v of a face is `mixtures_of(face)[v]`."""
-
-    @property
-    def teacher(self) -> GeometryTeacher:
-        """The teacher with the mixtures as further recipes."""
-        if self._teacher is None:
-            recipes = {**RECIPES, **mixtures()}
-            self._teacher = GeometryTeacher(self.teacher_dir / "geometry_basis.npz", recipes)
-        return self._teacher
-
-    def expression_of(self, face: int, variant: int) -> tuple[str, float]:
-        """Name of the mixture, at strength 1."""
-        return _name(mixtures_of(face)[variant]), 1.0
-
-
 def _name(number: int) -> str:
     return f"mixture-{number:02d}"
 
 
 def _blend(rng: np.random.Generator) -> Recipe:
-    first, second = rng.permutation([name for name in EXPRESSIONS if name != "neutral"])[:2]
+    first, second = rng.permutation(_BLENDED)[:2]
     parts = ((first, rng.uniform(0.35, 1.0)), (second, rng.uniform(0.1, 0.55)))
 
     def added(basis: str) -> dict[str, float]:
@@ -145,25 +122,11 @@ def _amount(rng: np.random.Generator, limit: float) -> float:
     return round(float(rng.uniform(0.35, 1.0) * limit), 3)
 
 
-def main() -> None:
-    """Fill a cache ahead of training."""
-    parser = argparse.ArgumentParser(description="fill a cache of renders in mixed expressions")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds open-faces/")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder with geometry_basis.npz")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--split", default="train", help="train or val")
-    parser.add_argument("--faces", type=int, help="only so many faces")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
-    cv2.setNumThreads(1)
-    cache = MixedRenders(OpenFaces(arguments.data / "open-faces"), arguments.teacher, arguments.cache)
-    of_split = set(cache.faces.indices(arguments.split))
-    for count, face in enumerate([face for face in cache.usable() if face in of_split][: arguments.faces]):
-        for variant in range(VARIANTS_PER_FACE):
-            cache.get(face, variant)
-        if count % 100 == 0:
-            log.info("%d faces done", count)
+class MixedRenders(TeacherCache):
+    """Renders by (face, variant) as in `TeacherCache`; variant v of a face is `mixtures_of(face)[v]`."""
 
+    recipes: ClassVar = {**RECIPES, **mixtures()}
 
-if __name__ == "__main__":
-    main()
+    def expression_of(self, face: int, variant: int) -> tuple[str, float]:
+        """Name of the mixture, at strength 1."""
+        return _name(mixtures_of(face)[variant]), 1.0

@@ -1,8 +1,9 @@
 """Weights on disk: one safetensors file, one config and one card a network, and a manifest of them all.
 
-A folder of weights holds `manifest.json` and, for every NAME in it, `NAME.safetensors` (half precision),
-`NAME.json` (how to build the network) and `NAME.md` (the model card: data, licences, figures). Every
-file is checked against the manifest's sha256 before a tensor is read. Pickled formats are refused.
+A folder of weights holds `manifest.json` and, for every NAME in it, `NAME.safetensors` (networks in half precision),
+`NAME.json` (how to build the network) and `NAME.md` (the model card: data, licences, figures). `face_model` is no
+network but data of `exprgan.face_model`, kept exactly. Every file is checked against the manifest's sha256 before a
+tensor is read. Pickled formats are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class WeightsRecord:
     file: str  # name of the safetensors file inside the folder
     sha256: str  # of that file, hexadecimal
     size_bytes: int  # of that file
-    architecture: str  # a name of exprgan.models.BUILDERS
+    architecture: str  # a name of exprgan.models.BUILDERS, or face_model
     version: str = ""  # of exprgan when the weights were made
     licence: str = ""  # of the weights, an SPDX name
     data: list[str] = field(default_factory=list)  # what they were trained on, with licences
@@ -96,9 +97,15 @@ def verify_weights(name: str, folder: Path | str) -> Path:
 
 
 def save_weights(
-    folder: Path | str, name: str, module_state: Mapping[str, Tensor], config: Mapping[str, Any], card: str
+    folder: Path | str,
+    name: str,
+    module_state: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    card: str,
+    *,
+    half: bool = True,
 ) -> None:
-    """Write a network's weights in half precision, its config and card, and enter them in the manifest.
+    """Write a network's weights, its config and card, and enter them in the manifest.
 
     Args:
         folder: Folder of weights, made when it is not there.
@@ -108,9 +115,10 @@ def save_weights(
             arguments); "version", "licence", "data" (list of sources with licences) and "metrics" go into
             the manifest. Anything else, e.g. "training", is kept in the config file.
         card: The model card in Markdown.
+        half: Store floating-point values in half precision; False keeps every type as it is.
 
     Raises:
-        WeightsError: The config lacks a key, or a value is no number in half precision.
+        WeightsError: The config lacks a key, or a value is no number in the precision stored.
     """
     import torch
     from safetensors.torch import save
@@ -121,10 +129,10 @@ def save_weights(
     tensors = {}
     for key, value in module_state.items():
         value = value.detach().cpu()
-        value = value.half() if value.is_floating_point() else value
+        value = value.half() if half and value.is_floating_point() else value
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WeightsError(
-                f"The tensor {key!r} of {name!r} has values that are no number in half precision."
+                f"The tensor {key!r} of {name!r} has values that are no number{' in half precision' * half}."
             )
         tensors[key] = value.clone(memory_format=torch.contiguous_format)
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""The geometry teacher and the pairs made of it, on the first usable photos of open-faces."""
+"""The geometry teacher and the pairs made of it, on rendered faces."""
 
 from __future__ import annotations
 
@@ -7,47 +7,139 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from safetensors import safe_open
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model import raster
+from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.render import mouth_opening
+from exprgan.faces import mesh
 from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW
+from exprgan.samples.landmarks import Picture
 from exprgan.samples.pairs import PairMix, PairSamples, compose_flows
+from exprgan.teacher.bundle_basis import bundle
 from exprgan.teacher.cache import TeacherCache, variant_of
 from exprgan.teacher.geometry_teacher import GeometryTeacher
+from exprgan.teacher.mixed_renders import mixture
+from exprgan.weights import find, verify_weights
+from tests.made_sets import make_synthetic_faces
+
+NEUTRAL, LAUGHING = 0, 1
+"""Rows of the renders with closed lips and with bared teeth."""
+LAUGH = {"mouthSmile": 0.9, "mouthUpperUp": 0.4, "mouthLowerDown": 0.4}
+
+
+class Renders:
+    """The four rendered faces as open-faces gives its photographs, with the canonical face's depth."""
+
+    def __init__(self, pictures: list[Picture], basis: FaceBasis) -> None:
+        self.rows, self._pictures, self._basis = pictures, pictures, basis
+
+    def image(self, row: int) -> NDArray[np.uint8]:
+        return self._pictures[row].image
+
+    def landmarks_px(self, row: int) -> NDArray[np.float64]:
+        """Depth from the affine view of the canonical face that is nearest to x and y.
+
+        The lips of the neutral face, which are parted by a little, are taken as closed.
+        """
+        points_xy, canonical = self._pictures[row].landmarks_xy.copy(), self._basis.canonical
+        if row == NEUTRAL:
+            lips = [mesh.UPPER_INNER_LIP, mesh.LOWER_INNER_LIP]
+            points_xy[lips[0]] = points_xy[lips[1]] = points_xy[lips].mean(axis=0)
+        design = np.column_stack([canonical, np.ones(468)])
+        across, down = np.linalg.lstsq(design, points_xy[:468], rcond=None)[0][:3].T
+        depth = canonical @ np.cross(across, down) / np.linalg.norm(down)
+        return np.column_stack([points_xy, np.r_[depth, np.zeros(10)]])
+
+    def scores(self, row: int) -> dict[str, float]:
+        shown = LAUGH if row == LAUGHING else {}
+        return {name: shown.get(name.removesuffix("Left").removesuffix("Right"), 0.0) for name in self.names}
+
+    @property
+    def names(self) -> list[str]:
+        return self._basis.measured_names
 
 
 @pytest.fixture(scope="module")
-def faces(data_dir: Path) -> OpenFaces:
-    return OpenFaces(data_dir / "open-faces")
+def faces(face_pictures: list[Picture]) -> Renders:
+    return Renders(face_pictures, FaceBasis.load())
 
 
 @pytest.fixture(scope="module")
-def cache(faces: OpenFaces, teacher_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> TeacherCache:
-    folder = tmp_path_factory.mktemp("cache")
-    (folder / "usable.json").write_text("[]")
-    return TeacherCache(faces, teacher_dir, folder)
+def cache(faces: Renders, tmp_path_factory: pytest.TempPathFactory) -> TeacherCache:
+    return TeacherCache(faces, None, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def face() -> int:
+    """A neutral face with closed lips."""
+    return NEUTRAL
 
 
 @pytest.fixture(scope="module")
-def face(faces: OpenFaces, cache: TeacherCache) -> int:
-    """A neutral face with closed lips that the teacher can handle."""
-    for row in faces.indices("train"):
-        scores = faces.scores(row)
-        if scores["mouthSmileLeft"] > 0.05 or scores["jawOpen"] > 0.02:
-            continue
-        image = faces.image(row)
-        analysis = cache.teacher.analyse(image, faces.landmarks_px(row), scores)
-        if cache.teacher.usable(analysis)[0]:
-            return row
-    pytest.skip("open-faces holds no neutral face")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> SyntheticFaces:
+    """The renders as four frames of one person."""
+    folder = tmp_path_factory.mktemp("sets") / "synthetic-faces"
+    make_synthetic_faces(folder)
+    frames = SyntheticFaces(folder)
+    for row in frames.rows:
+        row |= {"identity": "7", "split": "train"}
+    return frames
 
 
-def render(teacher: GeometryTeacher, faces: OpenFaces, face: int, expression: str, strength: float):
+def test_the_bundled_basis_is_the_one_that_was_made(teacher_dir: Path, faces: Renders) -> None:
+    bundled, made = FaceBasis.load(), FaceBasis.load(teacher_dir)
+    assert bundled.sculpted_names == made.sculpted_names
+    assert bundled.measured_names == made.measured_names
+    for name, array in bundled.arrays.items():
+        np.testing.assert_array_equal(array, made.arrays[name])
+    results = [render(GeometryTeacher(source), faces, 0, "disgust", 0.9)[2] for source in (None, teacher_dir)]
+    np.testing.assert_array_equal(results[0].image, results[1].image)
+    np.testing.assert_array_equal(results[0].flow_px, results[1].flow_px)
+
+
+def test_an_archive_of_arrays_is_bundled_as_it_is(tmp_path: Path) -> None:
+    arrays = {"half": np.float16([0.1, -2]), "count": np.int16([3]), "single": np.float32([[1e-7]])}
+    names = {"sculpted_names": np.array(["jawOpen"]), "measured_names": np.array(["eyeBlinkLeft"])}
+    np.savez(tmp_path / "basis.npz", **arrays, **names)
+    (tmp_path / "face_model.md").write_text("# Card\n")
+    bundle(tmp_path / "basis.npz", tmp_path)
+    with safe_open(verify_weights("face_model", tmp_path), "np") as stored:
+        assert set(stored.keys()) == set(arrays)
+        for name, array in arrays.items():
+            assert stored.get_tensor(name).dtype == array.dtype
+            np.testing.assert_array_equal(stored.get_tensor(name), array)
+    assert find("face_model", tmp_path).config["arguments"] == {k: v.tolist() for k, v in names.items()}
+
+
+def test_turned_faces_and_closed_eyes_are_not_usable(cache: TeacherCache, faces: Renders) -> None:
+    assert cache.usable() == np.random.default_rng(0).permutation(4).tolist()
+    image, points = faces.image(NEUTRAL), faces.landmarks_px(NEUTRAL)
+    teacher = cache.teacher
+    shut = faces.scores(NEUTRAL) | {"eyeBlinkLeft": 0.8}
+    assert teacher.usable(teacher.analyse(image, points, shut)) == (False, "an eye is closed")
+    turn = cv2.Rodrigues(np.radians([0.0, 40.0, 0.0]))[0]
+    turned = (points - points.mean(axis=0)) @ turn.T + points.mean(axis=0)
+    assert "turned sideways" in teacher.usable(teacher.analyse(image, turned, faces.scores(NEUTRAL)))[1]
+
+
+def test_mixtures_are_those_that_caches_hold() -> None:
+    """A blend draws its two expressions by their place in the list, which so must not change."""
+    assert mixture(0).measured == {"browDown": 0.24}
+    assert {name: mixture(0).sculpted[name] for name in ("browDown", "noseSneer", "mouthSmile_R")} == {
+        "browDown": 0.981,
+        "noseSneer": 0.321,
+        "mouthSmile_R": 0.295,
+    }
+
+
+def render(teacher: GeometryTeacher, faces: Renders, face: int, expression: str, strength: float):
     image = faces.image(face)
     analysis = teacher.analyse(image, faces.landmarks_px(face), faces.scores(face))
     return image, analysis, teacher.render(image, analysis, expression, strength)
@@ -110,17 +202,8 @@ def test_upper_teeth_keep_their_place_while_the_jaw_drops(cache, faces, face) ->
 
 def test_own_teeth_are_kept_by_the_flow(cache, faces) -> None:
     """A laughing photo edited to happy shows its own mouth: nothing is painted, the flow explains all."""
-    for row in faces.indices("train"):
-        scores = faces.scores(row)
-        if scores["mouthSmileLeft"] < 0.7 or not 0.1 < scores["jawOpen"] < 0.4:
-            continue
-        image = faces.image(row)
-        analysis = cache.teacher.analyse(image, faces.landmarks_px(row), scores)
-        result = cache.teacher.render(image, analysis, "happy", 1.0)
-        if result.mouth_source == "own":
-            break
-    else:
-        pytest.skip("open-faces holds no laughing face")
+    _, analysis, result = render(cache.teacher, faces, LAUGHING, "happy", 1.0)
+    assert result.mouth_source == "own"
     assert result.mouth_mask.max() == 0
     assert result.place_cm.max() == 0
     opening = mouth_opening(256, 256, result.points_px, analysis.pose.unit_px) > 0.99
@@ -170,8 +253,8 @@ def test_cache_returns_what_was_rendered(cache, face) -> None:
     assert 0 < strength < 1
 
 
-def test_samples_are_a_function_of_seed_and_number(cache, face, data_dir) -> None:
-    samples = PairSamples(cache, [face], SyntheticFaces(data_dir / "synthetic-faces"), PairMix(variants=8))
+def test_samples_are_a_function_of_seed_and_number(cache, face, synthetic) -> None:
+    samples = PairSamples(cache, [face], synthetic, PairMix(variants=8))
     one, same, other = samples(3, 5), samples(3, 5), samples(3, 6)
     _, _, height, width = WINDOW
     for name, value in one.items():
@@ -181,8 +264,7 @@ def test_samples_are_a_function_of_seed_and_number(cache, face, data_dir) -> Non
     assert one["flow_px"].shape == (2, height // 2, width // 2)
 
 
-def test_every_kind_of_pair_is_consistent(cache, face, data_dir) -> None:
-    synthetic = SyntheticFaces(data_dir / "synthetic-faces")
+def test_every_kind_of_pair_is_consistent(cache, face, synthetic) -> None:
     mixes = [
         PairMix(between=0, same=0, synthetic=0, variants=8),
         PairMix(between=1, same=0, synthetic=0),
