@@ -16,9 +16,8 @@ from torch import Tensor
 from exprgan.data.open_faces import OpenFaces
 from exprgan.edit.systems import load_system
 from exprgan.evaluation.cases import Case, as_signed
-from exprgan.evaluation.sources import NetworkFiles
 from exprgan.teacher.cache import TeacherCache
-from exprgan.weights.find import SystemFiles
+from exprgan.weights import NetworkFiles
 
 Call = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -145,17 +144,16 @@ class Network:
         return Cost(statistics.median(times), parameters)
 
 
-def trained(files: SystemFiles, name: str) -> Network:
+def trained(files: NetworkFiles, name: str) -> Network:
     """A trained system that takes expressions by name.
 
     Args:
         files: Where it is.
         name: Title of its row.
     """
-    system = load_system(files.run or files.weights / files.name, weights=files.weights)
+    system = load_system(files)
     modules = [part for part in vars(system).values() if isinstance(part, torch.nn.Module)]
-    facts = _facts(str(files.run or files.name), files.architecture, files.sha256)
-    return Network(name, facts, system, modules)
+    return Network(name, _facts(files), system, modules)
 
 
 def transferring(files: NetworkFiles, name: str, drivers: Tensor) -> Network:
@@ -166,7 +164,7 @@ def transferring(files: NetworkFiles, name: str, drivers: Tensor) -> Network:
         name: Title of its row.
         drivers: One person in the eight expressions, (8, 3, 256, 256) in [-1, 1].
     """
-    network = files.load()
+    network: Any = files.load()
     size: int = network.image_size
     small_drivers = F.interpolate(drivers, (size, size), mode="area")
 
@@ -177,9 +175,13 @@ def transferring(files: NetworkFiles, name: str, drivers: Tensor) -> Network:
         enlarged = F.interpolate(change, image.shape[-2:], mode="bicubic", align_corners=False)
         return (image + enlarged).clamp(-1, 1)
 
-    facts = _facts(files.source, files.architecture, files.sha256)
-    return Network(name, facts, call, [network])
+    return Network(name, _facts(files), call, [network])
 
 
-def _facts(source: str, architecture: str, sha256: str) -> dict[str, Any]:
-    return {"kind": "system", "source": source, "architecture": architecture, "sha256": sha256}
+def _facts(files: NetworkFiles) -> dict[str, Any]:
+    return {
+        "kind": "system",
+        "source": str(files.run or files.name),
+        "architecture": files.architecture,
+        "sha256": files.sha256,
+    }

@@ -16,24 +16,21 @@ from torch import Tensor, nn
 from exprgan.data.face_set import FaceSet, open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.edit.regions import load_segmenter
-from exprgan.edit.systems import PixelSystem, load_system
+from exprgan.edit.systems import segmenter_of
 from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
-from exprgan.evaluation.blendshapes import Landmarker
 from exprgan.evaluation.cases import Cases, as_signed, choose, held_out_split
 from exprgan.evaluation.contestants import Contestant, NoEdit, Teacher, trained, transferring
-from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import FACE_CLASSES, MASK_MARGIN_PX, NAMES, Judges
+from exprgan.evaluation.outside import Inception, Landmarker
 from exprgan.evaluation.protocol import Measured, Protocol, rounded_to_8_bits
 from exprgan.evaluation.report import SCHEMA, Pictures, write_report
-from exprgan.evaluation.sources import SEGMENTERS, NetworkFiles, Source, titles
+from exprgan.evaluation.sources import SEGMENTERS, TRANSFER, titles
 from exprgan.evaluation.summary import Summary, paired_differences, summarise
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
 from exprgan.version import __version__
-from exprgan.weights import find_weights_dir, read_manifest
-from exprgan.weights.find import SystemFiles
+from exprgan.weights import NetworkFiles, find_weights_dir, read_manifest
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def _silent(total: int) -> AbstractContextManager[Callable[[], None]]:
 
 
 def evaluate(
-    sources: Sequence[Source],
+    sources: Sequence[NetworkFiles],
     options: EvalOptions,
     *,
     command: Sequence[str] = (),
@@ -94,13 +91,13 @@ def evaluate(
         sets = open_sets(options.data)
         judges = _judges(options.weights)
         record = _head(sets, judges, options, command)
-        systems = [s for s in sources if not _is_segmenter(s)]
+        systems = [files for files in sources if files.architecture not in SEGMENTERS]
         faces: list[Pictures] = []
         if systems:
             with Landmarker(options.landmarker) if options.landmarker else nullcontext() as landmarker:
                 faces = _measure(systems, sets, judges, landmarker, options, record, progress)
         record["segmenters"] = [
-            row for source in _segmenters(sources, options.weights) for row in _segmenter_rows(*source, sets)
+            row for found in _segmenters(sources) for row in _segmenter_rows(*found, sets)
         ]
         write_report(options.output, record, faces, by_face=options.compare)
         return record
@@ -125,15 +122,10 @@ def _torchmetrics_version() -> str:
     return str(torchmetrics.__version__)
 
 
-def _is_segmenter(source: Source) -> bool:
-    return isinstance(source, NetworkFiles) and source.architecture in SEGMENTERS
-
-
 def _head(
     sets: Sequence[FaceSet], judges: Judges, options: EvalOptions, command: Sequence[str]
 ) -> dict[str, Any]:
     """The parts of the record that need no measurement."""
-    manifest = read_manifest(judges.folder)
     return {
         "schema": SCHEMA,
         "command": list(command),
@@ -158,11 +150,11 @@ def _head(
         "judges": [
             {
                 "name": name,
-                "sha256": manifest[name].sha256,
-                "report": judges.configs[name]["report"],
-                "tested_classes": judges.configs[name].get("tested_classes", []),
+                "sha256": files.sha256,
+                "report": files.config["report"],
+                "tested_classes": files.config.get("tested_classes", []),
             }
-            for name in NAMES
+            for name, files in judges.files.items()
         ],
         "face_mask": (
             f"{', '.join(FACE_CLASSES)}, with a margin of {MASK_MARGIN_PX} px in the 256-px crop; by the set's masks, "
@@ -175,7 +167,7 @@ def _head(
 
 
 def _measure(
-    sources: Sequence[Source],
+    sources: Sequence[NetworkFiles],
     sets: Sequence[FaceSet],
     judges: Judges,
     landmarker: Landmarker | None,
@@ -236,10 +228,10 @@ def _teacher(sets: Sequence[FaceSet], options: EvalOptions) -> Teacher | None:
     return Teacher(data, options.teacher, options.cache)
 
 
-def _contestant(source: Source, title: str, sets: Sequence[FaceSet]) -> Contestant:
-    if isinstance(source, SystemFiles):
-        return trained(source, title)
-    return transferring(source, title, _drivers(sets))
+def _contestant(files: NetworkFiles, title: str, sets: Sequence[FaceSet]) -> Contestant:
+    if files.architecture == TRANSFER:
+        return transferring(files, title, _drivers(sets))
+    return trained(files, title)
 
 
 def _drivers(sets: Sequence[FaceSet]) -> Tensor:
@@ -327,22 +319,19 @@ def _differences(
     ]
 
 
-def _segmenters(sources: Sequence[Source], weights: Path | None) -> list[tuple[str, nn.Module]]:
+def _segmenters(sources: Sequence[NetworkFiles]) -> list[tuple[str, nn.Module]]:
     """Segmenters that were named, and those that the systems use, by name."""
     found: dict[str, nn.Module] = {}
-    for source in sources:
-        if isinstance(source, NetworkFiles):
-            if source.architecture in SEGMENTERS:
-                found[source.source if source.is_run else source.name] = source.load()
-        elif source.architecture == "unified":
-            name = source.description.get("segmenter") or SEGMENTERS[0]
-            found.setdefault(name, load_segmenter(source.weights, name=name))
-        elif source.architecture == "hierarchical":
-            system = load_system(source.run or source.weights / source.name, weights=source.weights)
-            assert isinstance(system, PixelSystem)
-            inner = system.edits.network.segmenter
-            assert isinstance(inner, nn.Module)
-            found[f"{source.name}'s own"] = inner
+    for files in sources:
+        if files.architecture in SEGMENTERS:
+            found[str(files.run or files.name)] = files.load()
+        elif files.architecture == "unified":
+            segmenter = segmenter_of(files)
+            if segmenter.name not in found:
+                found[segmenter.name] = segmenter.load()
+        elif files.architecture == "hierarchical":
+            network: Any = files.load()
+            found[f"{files.name}'s own"] = network.segmenter
     return list(found.items())
 
 

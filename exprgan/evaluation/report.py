@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.expressions import EXPRESSIONS
-from exprgan.weights import replace_file
+from exprgan.files import write_whole
 
 SCHEMA = "exprgan.eval/1"
 PICTURE_PX = 192
@@ -230,8 +230,8 @@ def write_report(folder: Path, record: dict[str, Any], faces: Sequence[Pictures]
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    replace_file(folder / "metrics.json", text.encode())
-    replace_file(folder / "report.html", render(record, picture_rows(faces, by_face=by_face)).encode())
+    write_whole(folder / "metrics.json", text.encode())
+    write_whole(folder / "report.html", render(record, picture_rows(faces, by_face=by_face)).encode())
 
 
 def render(record: dict[str, Any], sheets: list[dict[str, Any]]) -> str:

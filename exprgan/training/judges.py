@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exprgan.action_units import JUDGED_SCORES, SCORES, column
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.evaluation.blendshapes import JUDGED_SCORES, SCORES, column
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import (
     EXPRESSION_SQUARE,
