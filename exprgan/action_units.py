@@ -7,7 +7,7 @@ smile is about 0.9 by blendshapes and about 0.6 (3 of 5) by OpenFace. Do not mix
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,13 @@ BLENDSHAPES: dict[str, tuple[str, ...]] = {
 ACTION_UNITS = tuple(BLENDSHAPES)
 """Column order of every array of action units."""
 
+MEDIAPIPE_BLIND = ("AU06", "AU09")
+"""MediaPipe's landmarker says nearly 0 for these whatever the face shows: unknown there."""
+
+OPENFACE_MAXIMUM = 5.0
+NAME_COLUMNS = ("input", "file", "filename", "name")
+
+
 SCORES = {
     "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"),
     "jawOpen": ("jawOpen",),
@@ -57,11 +64,12 @@ SCORES = {
 JUDGED_SCORES = tuple(name for name in SCORES if name != "smile R-L")
 """Columns that our own expression judge estimates: those that are scores."""
 
-MEDIAPIPE_BLIND = ("AU06", "AU09")
-"""MediaPipe's landmarker says nearly 0 for these whatever the face shows: unknown there."""
 
-OPENFACE_MAXIMUM = 5.0
-NAME_COLUMNS = ("input", "file", "filename", "name")
+def column(scores: dict[str, float], parts: tuple[str, ...]) -> float:
+    """One column from the landmarker's scores by name."""
+    if any(part.startswith("-") for part in parts):
+        return sum(-scores[part[1:]] if part.startswith("-") else scores[part] for part in parts)
+    return float(np.mean([scores[part] for part in parts]))
 
 
 def unknown(count: int) -> NDArray[np.float32]:
@@ -89,13 +97,6 @@ def from_blendshapes(
             mean = np.mean([columns[name] for name in sources], axis=0)
             units[:, number] = np.maximum(mean, columns["jawOpen"]) if unit == "AU25" else mean
     return np.clip(units, 0, 1)
-
-
-def column(scores: Mapping[str, float], parts: Sequence[str]) -> float:
-    """A column of `SCORES` from blendshape scores by name."""
-    if any(part.startswith("-") for part in parts):
-        return sum(-scores[part[1:]] if part.startswith("-") else scores[part] for part in parts)
-    return float(np.mean([scores[part] for part in parts]))
 
 
 def from_openface(row: Mapping[str, str]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from exprgan.evaluation.made_scenes import Cutout
-    from exprgan.samples.landmarks import Picture
+    from exprgan.samples.picture import Picture
 
 ROOT = Path(__file__).resolve().parent.parent
 FACES = ROOT / "tests" / "data" / "faces"
@@ -69,7 +69,7 @@ def teacher_dir(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def face_pictures() -> list[Picture]:
     """Four rendered faces with their landmarks."""
-    from exprgan.samples.landmarks import Picture
+    from exprgan.samples.picture import Picture
 
     made = np.load(FACES / "landmarks.npz")
     return [

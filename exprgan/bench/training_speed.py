@@ -31,7 +31,8 @@ from torch.utils.flop_counter import flop_registry
 from exprgan.bench.plain_stargan import N_CRITIC, PlainStarGAN
 from exprgan.device import resolve_device
 from exprgan.expressions import EXPRESSIONS
-from exprgan.training.adversarial import AdversarialTask, to_signed
+from exprgan.models.pixels import signed_channels_last
+from exprgan.training.adversarial import AdversarialTask
 from exprgan.training.loop import Trainer
 from exprgan.training.start import configure
 
@@ -117,7 +118,7 @@ def plain(setup: Setup) -> Turn:
 
     def turn(steps: int = N_CRITIC) -> None:
         for batch in batches[:steps]:
-            image = to_signed(batch["image"]).contiguous()
+            image = signed_channels_last(batch["image"]).contiguous()
             system.step(image, batch["expression"], batch["target"], batch["alpha"])
 
     return turn

@@ -13,10 +13,10 @@ import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, start
+from exprgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from exprgan.training.loop import LoopConfig, Trainer
-    from exprgan.training.run_log import Record
+    from exprgan.training.loop import LoopConfig, Record, Trainer
 
 NETWORKS = (
     *("unified", "hierarchical", "unified_end_to_end", "stargan", "sargan", "usgan", "transfer"),
@@ -87,6 +87,8 @@ def train(
     Several GPUs or machines: torchrun --nproc-per-node N -m exprgan train ...
     """
     out = start(format, quiet, verbose)
+    if network not in NETWORKS:
+        raise UsageError(f"There is no network {network!r} to train; choose from {', '.join(NETWORKS)}.")
     from exprgan.training import start as training
     from exprgan.training.task import TrainingFiles
 

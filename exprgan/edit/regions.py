@@ -17,9 +17,10 @@ from exprgan.errors import WeightsError
 from exprgan.face_parts import CROP_PX, FACE_CLASSES, class_ids
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
+from exprgan.models.pixels import to_tensor
+from exprgan.models.segmenters import SEGMENTERS
 from exprgan.weights import NetworkFiles, find, find_weights_dir, read_manifest
 
-SEGMENTERS = ("unet", "bisenet")
 FACE_REACH_PX = 12
 _CELL_PX = 4  # the face's soft mask is made of cells of this size
 _FINE = 4  # label maps are drawn at this multiple of the crop's resolution, for smooth outlines
@@ -70,12 +71,6 @@ def find_segmenter(folder: Path | str | None = None, name: str | None = None) ->
 
 def load_segmenter(folder=None, *, name=None, device="cpu"):  # type: ignore[no-untyped-def]
     return find_segmenter(folder, name).load(device)
-
-
-def to_tensor(crop: NDArray[np.uint8], device: str) -> Tensor:
-    """A crop, uint8 RGB (H, W, 3), as float32 (1, 3, H, W) in [-1, 1]."""
-    tensor = torch.from_numpy(np.ascontiguousarray(crop)).to(device)
-    return tensor.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def face_share(logits: Tensor) -> Tensor:

@@ -22,13 +22,14 @@ from torch import Tensor, nn
 
 from exprgan.device import memory_errors
 from exprgan.edit.blend import Edit, apply_edit
-from exprgan.edit.regions import crop_bounds, face_share, shift_matrix, to_tensor
+from exprgan.edit.regions import crop_bounds, face_share, shift_matrix
 from exprgan.errors import ExprganError, NoFaceFound, UsageError
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import check_choice, choose_faces, refusal
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.face import Face
+from exprgan.models.pixels import to_tensor
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps
 from exprgan.photos import colour, encode, image_io

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.evaluation.judging import face_region
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models.pixels import to_tensor
 
 LEAST_REFERENCE = 64
 """Fewer held-out faces than this make no reference for FID and KID; the edited faces' photos stand in."""
@@ -61,11 +61,6 @@ class Cases:
     reference: list[tuple[FaceSet, int]]  # held-out photos that are not edited, for FID and KID
     pairs: list[RenderPair]
     split: dict[str, str]  # held-out split by set
-
-
-def as_signed(image: NDArray[np.uint8]) -> Tensor:
-    """uint8 RGB (H, W, 3) as float32 (1, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None] / 127.5 - 1
 
 
 def held_out_split(face_set: FaceSet) -> str:
@@ -132,7 +127,7 @@ def _case(face_set: FaceSet, row: int) -> Case:
         set_name=face_set.name,
         row=row,
         person=str(face_set.subjects[row]) or f"row {row}",
-        image=as_signed(face_set.image(row)),
+        image=to_tensor(face_set.image(row)),
         expression=int(face_set.expressions[row]),
         face=None if mask is None else face_region(mask),
     )
@@ -145,14 +140,14 @@ def render_pairs(data: SyntheticFaces, split: str) -> list[RenderPair]:
         if not person["neutral"]:
             continue
         neutral = person["neutral"][0]
-        source, before = as_signed(data.image(neutral)), face_region(data.mask(neutral), 0)
+        source, before = to_tensor(data.image(neutral)), face_region(data.mask(neutral), 0)
         for expression, frames in person.items():
             for frame in frames if expression != "neutral" else []:
                 pairs.append(
                     RenderPair(
                         person=str(data.subjects[frame]),
                         source=source,
-                        target=as_signed(data.image(frame)),
+                        target=to_tensor(data.image(frame)),
                         face=before | face_region(data.mask(frame), 0),
                         expression=EXPRESSIONS.index(expression),
                         strength=data.intensity(frame),

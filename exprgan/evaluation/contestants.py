@@ -15,7 +15,8 @@ from torch import Tensor
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.edit.systems import load_system
-from exprgan.evaluation.cases import Case, as_signed
+from exprgan.evaluation.cases import Case
+from exprgan.models.pixels import to_tensor
 from exprgan.teacher.cache import TeacherCache
 from exprgan.weights import NetworkFiles
 
@@ -100,7 +101,7 @@ class Teacher:
         if case.set_name != self.set_name:
             return None
         # a cache's variants 0 to 7 are the eight expressions at full strength
-        return torch.cat([as_signed(self.cache.get(case.row, number).image) for number in expressions])
+        return torch.cat([to_tensor(self.cache.get(case.row, number).image) for number in expressions])
 
     def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
         return None

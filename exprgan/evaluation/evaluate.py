@@ -19,7 +19,7 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.systems import segmenter_of
 from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
-from exprgan.evaluation.cases import Cases, as_signed, choose, held_out_split
+from exprgan.evaluation.cases import Cases, choose, held_out_split
 from exprgan.evaluation.contestants import Contestant, NoEdit, Teacher, trained, transferring
 from exprgan.evaluation.judging import FACE_CLASSES, MASK_MARGIN_PX, NAMES, Judges
 from exprgan.evaluation.outside import Inception, Landmarker
@@ -29,6 +29,7 @@ from exprgan.evaluation.sources import SEGMENTERS, TRANSFER, titles
 from exprgan.evaluation.summary import Summary, paired_differences, summarise
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
+from exprgan.models.pixels import to_tensor
 from exprgan.version import __version__
 from exprgan.weights import NetworkFiles, find_weights_dir, read_manifest
 
@@ -242,7 +243,7 @@ def _drivers(sets: Sequence[FaceSet]) -> Tensor:
             "Expressions are shown to the transfer network by renders; add synthetic-faces to --data."
         )
     person = next(frames for frames in data.identities("train") if set(EXPRESSIONS) <= set(frames))
-    return torch.cat([as_signed(data.image(person[name][0])) for name in EXPRESSIONS])
+    return torch.cat([to_tensor(data.image(person[name][0])) for name in EXPRESSIONS])
 
 
 def _data_record(cases: Cases, sets: Sequence[FaceSet], options: EvalOptions) -> dict[str, Any]:

@@ -32,7 +32,8 @@ from exprgan.faces.detect import BuiltinDetector, FaceDetector
 from exprgan.faces.landmarks import Landmarker
 from exprgan.faces.proposer import Proposer
 from exprgan.faces.retinaface import RetinaFaceDetector, load_network
-from exprgan.samples.landmarks import Picture, jittered_square, read_open_faces
+from exprgan.samples.landmarks import jittered_square, read_open_faces
+from exprgan.samples.picture import Picture
 from exprgan.weights import NetworkFiles, find
 
 GROUPS = {

@@ -13,10 +13,10 @@ from exprgan.data.face_set import FaceSet
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
-from exprgan.evaluation.cases import as_signed
 from exprgan.evaluation.judges import verification
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FEATURE_PX, FaceReading, FeatureNet
+from exprgan.models.pixels import to_tensor
 from exprgan.samples.views import POINTS
 from exprgan.weights import NetworkFiles
 
@@ -24,7 +24,7 @@ from exprgan.weights import NetworkFiles
 @torch.inference_mode()
 def read_faces(network: FeatureNet, faces: FaceSet, rows: NDArray[np.int64]) -> FaceReading:
     """What the network says of the crops of a set."""
-    readings = [network(as_signed(faces.image(int(row)))) for row in rows]
+    readings = [network(to_tensor(faces.image(int(row)))) for row in rows]
     return FaceReading(*(torch.cat(parts) for parts in zip(*readings, strict=True)))
 
 

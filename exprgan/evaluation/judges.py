@@ -17,9 +17,9 @@ from exprgan.data.face_set import FaceSet
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
-from exprgan.evaluation.cases import as_signed
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import ExpressionJudge, IdentityJudge
+from exprgan.models.pixels import to_tensor
 from exprgan.weights import NetworkFiles
 
 
@@ -27,7 +27,7 @@ from exprgan.weights import NetworkFiles
 def examine_expressions(judge: ExpressionJudge, data: FaceSet, split: str) -> dict[str, Any]:
     """Accuracy, its mean over the classes that occur, and confusion on the labelled faces of a split."""
     rows = np.flatnonzero((data.splits == split) & (data.expressions >= 0))
-    logits = torch.cat([judge.judge(as_signed(data.image(int(row))))[0] for row in rows])
+    logits = torch.cat([judge.judge(to_tensor(data.image(int(row))))[0] for row in rows])
     counts = metrics.confusion(logits.argmax(1).numpy(), data.expressions[rows], len(EXPRESSIONS))
     return {
         "n": len(rows),
@@ -43,7 +43,7 @@ def examine_scores(judge: ExpressionJudge, data: OpenFaces, split: str) -> dict[
     rows = data.indices(split)
     if len(rows) < 3:
         return {}
-    judged = torch.cat([judge.judge(as_signed(data.image(row)))[1] for row in rows]).sigmoid().numpy()
+    judged = torch.cat([judge.judge(to_tensor(data.image(row)))[1] for row in rows]).sigmoid().numpy()
     known = [[column(data.scores(row), SCORES[name]) for name in JUDGED_SCORES] for row in rows]
     together = np.corrcoef(judged.T, np.array(known).T)
     return {
@@ -54,7 +54,7 @@ def examine_scores(judge: ExpressionJudge, data: OpenFaces, split: str) -> dict[
 @torch.inference_mode()
 def embeddings(judge: IdentityJudge, images: Sequence[NDArray[np.uint8]]) -> Tensor:
     """Unit vectors (N, D) of crops."""
-    return torch.cat([judge.embed(as_signed(image)) for image in images])
+    return torch.cat([judge.embed(to_tensor(image)) for image in images])
 
 
 def verification(vectors: Tensor, people: Sequence[str], others: Tensor | None = None) -> dict[str, Any]:

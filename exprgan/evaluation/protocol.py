@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exprgan.evaluation import metrics
-from exprgan.evaluation.cases import Case, Cases, RenderPair, as_signed
+from exprgan.evaluation.cases import Case, Cases, RenderPair
 from exprgan.evaluation.contestants import Contestant, Cost, Teacher
 from exprgan.evaluation.judging import Judgement, Judges
 from exprgan.evaluation.outside import Inception, Landmarker
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models.pixels import signed, to_tensor, unsigned
 
 NUM = len(EXPRESSIONS)
 ALL = tuple(range(NUM))
@@ -64,7 +65,7 @@ class Measured:
 
 def rounded_to_8_bits(image: Tensor) -> NDArray[np.uint8]:
     """Crops (N, 3, H, W) in [-1, 1] as uint8 RGB (N, H, W, 3)."""
-    levels = ((image.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    levels = unsigned(image.float().clamp(-1, 1))
     return levels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
@@ -128,7 +129,7 @@ class Protocol:
     def reference_features(self) -> Tensor:
         """Features (R, F) of the held-out photographs that are not edited."""
         rows = [
-            self.judges(as_signed(face_set.image(row))).features for face_set, row in self.cases.reference
+            self.judges(to_tensor(face_set.image(row))).features for face_set, row in self.cases.reference
         ]
         return torch.cat(rows)
 
@@ -168,7 +169,7 @@ class Protocol:
         if edited is None:
             edited = torch.full((NUM, *case.image.shape[1:]), torch.nan)
         pictures = rounded_to_8_bits(edited.nan_to_num())
-        seen = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        seen = signed(torch.from_numpy(pictures).permute(0, 3, 1, 2))
         judgement = self.judges(seen)
         after, source = _unit(pictures, self.size), _unit(case.image, self.size).expand(NUM, -1, -1, -1)
         edits = {

@@ -32,9 +32,11 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
 from exprgan.evaluation.outside import Landmarker
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models.pixels import to_tensor
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import EditMaps, apply_maps
-from exprgan.samples.transfer_pairs import NUM_EXPRESSIONS, PHOTO, Answer, State, TransferPairs
+from exprgan.samples.pairs import Pair
+from exprgan.samples.transfer_pairs import NUM_EXPRESSIONS, PHOTO, State, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
 from exprgan.training import losses
@@ -57,19 +59,19 @@ class TransferJudge:
     @torch.inference_mode()
     def edit(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> tuple[EditMaps, Tensor]:
         """Maps and edited crop (1, 3, 256, 256) of uint8 RGB crops (256, 256, 3)."""
-        image = _signed(target)
+        image = to_tensor(target)
         features, shown = (
             self.network.encode(self.network.window(F.avg_pool2d(crop, 2)))
-            for crop in (image, _signed(source))
+            for crop in (image, to_tensor(source))
         )
         maps = self.network.maps(features, shown.related)
         return maps, apply_maps(image, maps).clamp(-1, 1)
 
-    def judge(self, sources: list[NDArray[np.uint8]], answer: Answer) -> dict[str, float]:
+    def judge(self, sources: list[NDArray[np.uint8]], answer: Pair) -> dict[str, float]:
         """Figures of the first source, and how far the second one's displacement lies apart."""
-        maps, result = self.edit(sources[0], answer.image)
+        maps, result = self.edit(sources[0], answer.source)
         weight = torch.from_numpy((answer.importance > 64).astype(np.float32))[None, None]
-        wanted, image = _signed(answer.wanted), _signed(answer.image)
+        wanted, image = to_tensor(answer.target), to_tensor(answer.source)
         figures = {
             "psnr_db": float(losses.psnr(result, wanted, weight)),
             "psnr_none_db": float(losses.psnr(image, wanted, weight)),
@@ -82,7 +84,7 @@ class TransferJudge:
             flow_weight = losses.downsample(weight, 2) * torch.from_numpy(answer.flow_weight)[None, None]
             figures["epe_px"] = float(losses.weighted_mean(_length(flow - flow_true), flow_weight))
             figures["epe_none_px"] = float(losses.weighted_mean(_length(flow_true), flow_weight))
-            other, _ = self.edit(sources[1], answer.image)
+            other, _ = self.edit(sources[1], answer.source)
             apart = _length(other.flow_px - maps.flow_px)
             figures["spread_px"] = float(losses.weighted_mean(apart, weight))
         return figures
@@ -164,10 +166,6 @@ def evaluate_photos(
 
 def _large(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-
-
-def _signed(image: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1)[None]
 
 
 def _length(vectors: Tensor) -> Tensor:

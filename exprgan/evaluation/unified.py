@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exprgan.data.open_faces import OpenFaces
@@ -21,6 +20,7 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.regions import find_segmenter
 from exprgan.evaluation import metrics
 from exprgan.expressions import EXPRESSIONS
+from exprgan.models.pixels import to_tensor
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps, apply_maps
 from exprgan.samples.pairs import Pair, PairMix, PairSamples
@@ -32,10 +32,6 @@ from exprgan.weights import NetworkFiles
 def face_weight(pair: Pair) -> Tensor:
     """1 inside the face of source or target, (1, 1, 256, 256)."""
     return torch.from_numpy((pair.importance > 64).astype(np.float32))[None, None]
-
-
-def _signed(image: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1)[None]
 
 
 class Judge:
@@ -52,8 +48,9 @@ class Judge:
     @torch.inference_mode()
     def edit(self, pair: Pair) -> tuple[EditMaps, Tensor]:
         """Maps and edited crop (1, 3, 256, 256) in [-1, 1]."""
-        image = _signed(pair.source)
+        image = to_tensor(pair.source)
         if self.segmenter is None:
+            assert pair.regions is not None  # PairSamples give them
             regions = torch.from_numpy(pair.regions.transpose(2, 0, 1).astype(np.float32) / 255)[None]
         else:
             regions = region_masks(self.segmenter(image))
@@ -68,7 +65,7 @@ class Judge:
     def against_teacher(self, pair: Pair) -> dict[str, float]:
         """Flow error in px and PSNR in dB inside the face, with those of doing nothing."""
         maps, fake = self.edit(pair)
-        weight, target = face_weight(pair), _signed(pair.target)
+        weight, target = face_weight(pair), to_tensor(pair.target)
         flow_true = torch.from_numpy(pair.flow_px.transpose(2, 0, 1))[None]
         flow = losses.downsample(maps.flow_px, 2)
         flow_weight = losses.downsample(weight, 2) * torch.from_numpy(pair.flow_weight)[None, None]
@@ -78,16 +75,16 @@ class Judge:
             "epe_px": float(losses.weighted_mean(error, flow_weight)),
             "epe_none_px": float(losses.weighted_mean(still, flow_weight)),
             "psnr_db": float(losses.psnr(fake, target, weight)),
-            "psnr_none_db": float(losses.psnr(_signed(pair.source), target, weight)),
+            "psnr_none_db": float(losses.psnr(to_tensor(pair.source), target, weight)),
         }
 
     def against_render(self, pair: Pair) -> dict[str, float]:
         """PSNR inside the face against a true render, with that of doing nothing."""
         _, fake = self.edit(pair)
-        weight, target = face_weight(pair), _signed(pair.target)
+        weight, target = face_weight(pair), to_tensor(pair.target)
         return {
             "psnr_db": float(losses.psnr(fake, target, weight)),
-            "psnr_none_db": float(losses.psnr(_signed(pair.source), target, weight)),
+            "psnr_none_db": float(losses.psnr(to_tensor(pair.source), target, weight)),
         }
 
 

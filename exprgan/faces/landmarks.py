@@ -71,12 +71,14 @@ class Landmarker:
         """
         import torch
 
+        from exprgan.models.pixels import signed
+
         if not len(squares):
             return Looks(np.zeros((0, len(MIRROR), 2)), np.zeros((0, 2)), np.zeros(0))
         size = self.crop_px
         matrices = [square_matrix(square, size) for square in squares]
         crops = _crops(image, matrices, size)
-        batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        batch = signed(torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2))
         with torch.inference_mode():
             answer = self.net(batch)
             points, turn, logits = (part.double().cpu().numpy() for part in answer[:3])

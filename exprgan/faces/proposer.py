@@ -53,11 +53,12 @@ class Proposer:
         import torch
 
         from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
+        from exprgan.models.pixels import to_tensor
 
         border = round(PAD_SHARE * max(small.shape[:2])) if max(small.shape[:2]) < 400 else 16
         right, bottom = (border + -(n + 2 * border) % MULTIPLE_PX for n in small.shape[1::-1])
         padded = cv2.copyMakeBorder(small, border, bottom, border, right, cv2.BORDER_REPLICATE)
-        batch = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 127.5 - 1
+        batch = to_tensor(padded, self.device)
         with torch.inference_mode():
             logit, offset, log_side = self.net(batch)
             peaks = _peaks(logit.sigmoid()[0], self.min_score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,24 +10,33 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from exprgan.errors import UsageError
+from exprgan.models.face_proposer import FaceProposer
+from exprgan.models.features import FeatureNet
+from exprgan.models.hierarchical import HierarchicalGenerator
+from exprgan.models.judges import ExpressionJudge, IdentityJudge
+from exprgan.models.landmark_net import LandmarkNet
+from exprgan.models.sargan import SARGAN, USGAN
+from exprgan.models.segmenters import SEGMENTERS
+from exprgan.models.stargan import StarGAN
+from exprgan.models.transfer import TransferNet
+from exprgan.models.unified import UnifiedEndToEnd, UnifiedGenerator
 
-BUILDERS = {
-    "expression_judge": "judges:ExpressionJudge",
-    "identity_judge": "judges:IdentityJudge",
-    "features": "features:FeatureNet",
-    "landmark_net": "landmark_net:LandmarkNet",
-    "face_proposer": "face_proposer:FaceProposer",
-    "unet": "segmenters:UNet",
-    "bisenet": "segmenters:BiSeNet",
-    "unified": "unified:UnifiedGenerator",
-    "unified_end_to_end": "unified:UnifiedEndToEnd",
-    "sargan": "sargan:SARGAN",
-    "usgan": "sargan:USGAN",
-    "stargan": "stargan:StarGAN",
-    "transfer": "transfer:TransferNet",
-    "hierarchical": "hierarchical:HierarchicalGenerator",
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "expression_judge": ExpressionJudge,
+    "identity_judge": IdentityJudge,
+    "features": FeatureNet,
+    "landmark_net": LandmarkNet,
+    "face_proposer": FaceProposer,
+    **SEGMENTERS,
+    "unified": UnifiedGenerator,
+    "unified_end_to_end": UnifiedEndToEnd,
+    "sargan": SARGAN,
+    "usgan": USGAN,
+    "stargan": StarGAN,
+    "transfer": TransferNet,
+    "hierarchical": HierarchicalGenerator,
 }
-"""Architecture name -> module of this package and its class."""
+"""Networks by the name of their architecture."""
 
 
 def build(architecture: str, **arguments: Any) -> nn.Module:
@@ -36,13 +45,26 @@ def build(architecture: str, **arguments: Any) -> nn.Module:
     Raises:
         UsageError: There is no such architecture.
     """
+    return _builder(architecture)(**arguments)
+
+
+def full_arguments(architecture: str, **arguments: Any) -> dict[str, Any]:
+    """Arguments of a network with its defaults filled in: what is stored builds the same when defaults change.
+
+    Raises:
+        UsageError: There is no such architecture.
+    """
+    given = inspect.signature(_builder(architecture)).bind(**arguments)
+    given.apply_defaults()
+    return given.kwargs
+
+
+def _builder(architecture: str) -> Callable[..., nn.Module]:
     if architecture not in BUILDERS:
         raise UsageError(
             f"There is no network named {architecture!r}; choose from {', '.join(sorted(BUILDERS))}."
         )
-    module, class_name = BUILDERS[architecture].split(":")
-    network: nn.Module = getattr(importlib.import_module(f"{__name__}.{module}"), class_name)(**arguments)
-    return network
+    return BUILDERS[architecture]
 
 
 def build_without_start_values(architecture: str, **arguments: Any) -> nn.Module:

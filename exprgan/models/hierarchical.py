@@ -10,7 +10,7 @@ are those of the source and would else forbid a mouth to open. `exprgan.models.u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +32,7 @@ class HierarchicalGenerator(nn.Module):
 
     Args:
         segmenter: unet or bisenet.
+        segmenter_arguments: Of that network, where they are not its defaults.
         num_classes: Expressions.
         width: Channels of the global generator at full resolution.
         local_width: The same of each local generator; 0 leaves the local generators out.
@@ -49,6 +50,7 @@ class HierarchicalGenerator(nn.Module):
         self,
         *,
         segmenter: str = "unet",
+        segmenter_arguments: Mapping[str, Any] | None = None,
         num_classes: int = 8,
         width: int = 64,
         local_width: int = 32,
@@ -68,7 +70,7 @@ class HierarchicalGenerator(nn.Module):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; choose from {', '.join(known)}.")
         self.fusion, self.masks, self.dilation_px = fusion, masks, dilation_px
-        self.segmenter = SEGMENTERS[segmenter]()
+        self.segmenter = SEGMENTERS[segmenter](**(segmenter_arguments or {}))
         shared: dict[str, Any] = {"num_classes": num_classes, "attention": attention, "label_map": label_map}
         self.global_generator = StarGAN(width=width, num_blocks=num_blocks, **shared)
         self.local_generators = nn.ModuleDict(

@@ -334,12 +334,19 @@ class UnifiedEndToEnd(nn.Module):
 
     Args:
         segmenter: unet or bisenet.
+        segmenter_arguments: Of that network, where they are not its defaults.
         generator: Arguments of `UnifiedGenerator`.
     """
 
-    def __init__(self, *, segmenter: str = "unet", generator: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        segmenter: str = "unet",
+        segmenter_arguments: Mapping[str, Any] | None = None,
+        generator: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.segmenter = SEGMENTERS[segmenter]()
+        self.segmenter = SEGMENTERS[segmenter](**(segmenter_arguments or {}))
         self.generator = UnifiedGenerator(**(generator or {}))
 
     def region_masks(self, image: Tensor) -> Tensor:

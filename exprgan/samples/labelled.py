@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from exprgan.data.face_set import FaceSet
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.samples.pairs import jitter_matrix
+from exprgan.samples.augment import jitter_matrix
 from exprgan.teacher.cache import TeacherCache
 
 CONTEMPT = EXPRESSIONS.index("contempt")

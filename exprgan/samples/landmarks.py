@@ -18,23 +18,11 @@ from exprgan.data.open_faces import STORED_PX, OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.faces.align import square_matrix, transform_points
 from exprgan.faces.mesh import MIRROR, face_square
+from exprgan.samples.augment import jpeg
+from exprgan.samples.picture import Picture
+from exprgan.samples.turned import turned_pictures
 
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_CONSTANT)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture with one face.
-
-    Attributes:
-        image: uint8 RGB (H, W, 3).
-        landmarks_xy: (478, 2) float32 pixels, pixel centres at whole numbers.
-        turn: Pitch and yaw in degrees, with the signs of `Face.pose`.
-    """
-
-    image: NDArray[np.uint8]
-    landmarks_xy: NDArray[np.float32]
-    turn: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -102,8 +90,6 @@ def read_pictures(
     """
     pictures = read_open_faces(data / "open-faces", split)
     if num_turned and split == "train":
-        from exprgan.samples.turned import turned_pictures
-
         pictures += turned_pictures(pictures, _read_depths(data / "open-faces", split), num_turned)
     if synthetic_labels is not None:
         pictures += read_synthetic_faces(
@@ -316,6 +302,5 @@ def spoil(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
         image = image + noise * np.float32(rng.uniform(2, 14))
     spoilt = np.clip(image + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
-        spoilt = cv2.imdecode(cv2.imencode(".jpg", spoilt, quality)[1], cv2.IMREAD_COLOR)
+        spoilt = jpeg(spoilt, int(rng.integers(20, 90)))
     return spoilt

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from exprgan.faces.mesh import face_square
 from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
-from exprgan.samples.landmarks import Picture, spoil, texture
+from exprgan.samples.landmarks import spoil, texture
+from exprgan.samples.picture import Picture
 
 SMALLEST_SIDE_PX, LARGEST_SIDE_SHARE = 18.0, 1.15
 CENTRE_SD_SHARE = 0.09

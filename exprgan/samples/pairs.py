@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.unified import WINDOW
+from exprgan.samples.augment import alter_colours, colour_tables, jitter_matrix, soften, spoil, to_grey
 from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
 from exprgan.samples.segmented_regions import read_regions
 from exprgan.teacher.cache import TeacherCache, TeacherRender, variant_of
@@ -37,6 +39,8 @@ REGION_CLASSES = {"eyes": (4, 5, 6, 7), "nose": (2,), "mouth": (10, 11, 12)}
 FACE_CLASSES = (1, 2, 3, 4, 5, 6, 7, 10, 11, 12)
 FLOW_AGREEMENT_PX = 1.0
 """Composed flows are used where forward and backward ways differ by less than this."""
+FAITHFUL = 250
+"""Renders show what is there where `TeacherRender.valid` is above this."""
 CONTEMPT = EXPRESSIONS.index("contempt")
 
 
@@ -54,12 +58,14 @@ class PairMix:
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair before augmentation, in the 256-px crop; flow and weights at half of the resolution.
+    """A face and what it shall become, before augmentation, in the 256-px crop; flow and weights at half of it.
 
     source, target: uint8 RGB. flow_px (128, 128, 2) backward from target to source, in px of the 256-px crop.
     flow_weight (128, 128) 0..1. mouth (256, 256) uint8: paint wanted. place_cm (128, 128, 2): place on the
-    chart of `exprgan.models.mouth_interior` where known, 0 elsewhere. regions (256, 256, 3) uint8: eyes, nose,
-    mouth of the source. importance (256, 256) uint8: 255 on eyes, brows and mouth, 128 on the face, 0 elsewhere.
+    chart of `exprgan.models.mouth_interior` where known, 0 elsewhere. importance (256, 256) uint8: 255 on eyes,
+    brows and mouth, 128 on the face, 0 elsewhere. regions (256, 256, 3) uint8: eyes, nose, mouth of the source.
+    mouth_known (256, 256) uint8: 255 where it is known whether paint is wanted. is_known: whether the target is
+    the answer. units (17,): action units of the source, NaN where unknown.
     """
 
     source: NDArray[np.uint8]
@@ -68,10 +74,82 @@ class Pair:
     flow_weight: NDArray[np.float32]
     mouth: NDArray[np.uint8]
     place_cm: NDArray[np.float32]
-    regions: NDArray[np.uint8]
     importance: NDArray[np.uint8]
-    expression: int
-    strength: float
+    strength: float = 1.0
+    regions: NDArray[np.uint8] | None = None
+    expression: int = -1
+    mouth_known: NDArray[np.uint8] | None = None
+    is_known: bool = True
+    units: NDArray[np.float32] | None = None
+
+
+class Look(NamedTuple):
+    """A person as photographed or as rendered; arrays as in `Pair` and `TeacherRender`."""
+
+    image: NDArray[np.uint8]
+    flow_px: NDArray[np.float32]
+    valid: NDArray[np.uint8]
+    mouth: NDArray[np.uint8]
+    place_cm: NDArray[np.float32]
+    points_xy: NDArray[np.floating]
+    is_photo: bool = False
+
+
+def look_of_photo(faces: OpenFaces, face: int) -> Look:
+    """A photo of open-faces as it was taken."""
+    zeros = np.zeros((HALF, HALF, 2), np.float32)
+    valid, mouth = np.full((HALF, HALF), 255, np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+    points = faces.landmarks_px(face)[:468, :2]
+    return Look(faces.image(face), zeros, valid, mouth, zeros, points, is_photo=True)
+
+
+def look_of_render(render: TeacherRender) -> Look:
+    """A render of the geometry teacher."""
+    return Look(render.image, render.flow_px, render.valid, render.mouth, render.place_cm, render.points_xy)
+
+
+def answer(before: Look, after: Look, border: int = cv2.BORDER_REPLICATE) -> Pair:
+    """From one look of a person to another one; from a look to itself nothing is to be done or put in.
+
+    Args:
+        before: What is shown.
+        after: What is wanted.
+        border: OpenCV's border mode where a composed flow leads out of the picture that is shown.
+    """
+    flow, mouth, place = after.flow_px, after.mouth, after.place_cm
+    weight = (after.valid > 0).astype(np.float32)
+    if after is before:
+        flow, mouth, place = np.zeros_like(flow), np.zeros_like(mouth), np.zeros_like(place)
+        weight[:] = 1
+    elif not before.is_photo:
+        half_flow, is_trusted = compose_flows(
+            before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
+        )
+        flow = half_flow * 2
+        # the flow must lead to pixels that the render shows faithfully
+        reached = _sample(before.valid.astype(np.float32), _grid(HALF, HALF) + half_flow, border)
+        weight *= is_trusted & (reached > FAITHFUL)
+    importance = importance_of(before.points_xy, after.points_xy)
+    return Pair(before.image, after.image, flow, weight, mouth, place, importance)
+
+
+def frames_pair(data: SyntheticFaces, source: int, target: int) -> Pair:
+    """Two frames of synthetic-faces, by row; no flow is known."""
+    before, after = data.mask(source), data.mask(target)
+    face = np.isin(before, FACE_CLASSES) | np.isin(after, FACE_CLASSES)
+    part_classes = REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"]
+    parts = np.isin(before, part_classes) | np.isin(after, part_classes)
+    wide = cv2.dilate(parts.astype(np.uint8) * 255, np.ones((7, 7)))
+    zeros = np.zeros((HALF, HALF, 2), np.float32)
+    return Pair(
+        source=data.image(source),
+        target=data.image(target),
+        flow_px=zeros,
+        flow_weight=np.zeros((HALF, HALF), np.float32),
+        mouth=(after == MOUTH_CLASS).astype(np.uint8) * 255,
+        place_cm=zeros,
+        importance=np.maximum(face.astype(np.uint8) * 128, wide).astype(np.uint8),
+    )
 
 
 def fill(shape: tuple[int, int], points_xy: NDArray[np.floating], outlines: list[tuple[int, ...]]) -> NDArray:
@@ -112,9 +190,7 @@ def compose_flows(
         from_photo: (h, w, 2), flow of render A (A shows the photo at p + flow), in px of these arrays.
         to_photo: (h, w, 2), flow of render B.
     """
-    height, width = from_photo.shape[:2]
-    grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
-    photo_at = grid + to_photo
+    photo_at = _grid(*from_photo.shape[:2]) + to_photo
     inverse = -_sample(from_photo, photo_at)
     for _ in range(6):
         inverse = -_sample(from_photo, photo_at + inverse)
@@ -122,10 +198,14 @@ def compose_flows(
     return to_photo + inverse, error < FLOW_AGREEMENT_PX / 2
 
 
-def _sample(values: NDArray[np.float32], at_xy: NDArray[np.float32]) -> NDArray[np.float32]:
-    sampled = cv2.remap(
-        values, at_xy[..., 0], at_xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+def _grid(height: int, width: int) -> NDArray[np.float32]:
+    return np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+
+
+def _sample(
+    values: NDArray[np.float32], at_xy: NDArray[np.float32], border: int = cv2.BORDER_REPLICATE
+) -> NDArray[np.float32]:
+    sampled = cv2.remap(values, at_xy[..., 0], at_xy[..., 1], cv2.INTER_LINEAR, borderMode=border)
     return sampled.astype(np.float32)
 
 
@@ -154,9 +234,19 @@ class PairSamples:
         self._people = synthetic.identities("train") if synthetic else []
 
     def __call__(self, seed: int, number: int) -> dict[str, Any]:
-        """Sample `number`: arrays by name, see `augment`."""
+        """Sample `number`: arrays of `augment`, of the generator's window, expression int64, strength float32."""
         rng = np.random.default_rng((seed, number))
-        return augment(self.pair(rng), rng)
+        return self.augmented(self.pair(rng), rng)
+
+    @staticmethod
+    def augmented(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
+        """A pair as the network learns from it, in the window of `exprgan.models.unified.WINDOW`."""
+        arrays = augment(pair, jitter_matrix(rng, can_mirror=pair.expression != CONTEMPT), SIZE, rng)
+        sample: dict[str, Any] = {}
+        for name, array in arrays.items():
+            top, left, height, width = (edge * array.shape[-1] // SIZE for edge in WINDOW)
+            sample[name] = np.ascontiguousarray(array[:, top : top + height, left : left + width])
+        return sample | {"expression": np.int64(pair.expression), "strength": np.float32(pair.strength)}
 
     def pair(self, rng: np.random.Generator) -> Pair:
         """A pair drawn at random."""
@@ -183,54 +273,24 @@ class PairSamples:
 
     def photo_pair(self, face: int, variant: int) -> Pair:
         """Photo -> render."""
-        render = self.cache.get(face, variant)
+        before = look_of_photo(self.cache.faces, face)
         expression, strength = variant_of(face, variant)
-        points = self.cache.faces.landmarks_px(face)[:468, :2]
-        return Pair(
-            source=self.cache.faces.image(face),
-            target=render.image,
-            flow_px=render.flow_px,
-            flow_weight=(render.valid > 0).astype(np.float32),
-            mouth=render.mouth,
-            place_cm=render.place_cm,
-            regions=regions_of(points),
-            importance=importance_of(points, render.points_xy),
+        return replace(
+            answer(before, look_of_render(self.cache.get(face, variant))),
+            regions=regions_of(before.points_xy),
             expression=EXPRESSIONS.index(expression),
             strength=strength,
         )
 
     def _between_pair(self, face: int, first: int, second: int, strength: float) -> Pair:
-        before = self.cache.get(face, first)
-        after = before if first == second else self.cache.get(face, second)
-        weight = (after.valid > 0).astype(np.float32)
-        if first == second:
-            flow, mouth = np.zeros_like(after.flow_px), np.zeros_like(after.mouth)
-            place = np.zeros_like(after.place_cm)
-            weight[:] = 1
-        else:
-            half_flow, trusted = compose_flows(
-                before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
-            )
-            flow, mouth, place = half_flow * 2, after.mouth, after.place_cm
-            weight *= trusted & self._still_there(before, half_flow)
-        return Pair(
-            source=before.image,
-            target=after.image,
-            flow_px=flow,
-            flow_weight=weight,
-            mouth=mouth,
-            place_cm=place,
+        before = look_of_render(self.cache.get(face, first))
+        after = before if first == second else look_of_render(self.cache.get(face, second))
+        return replace(
+            answer(before, after),
             regions=regions_of(before.points_xy),
-            importance=importance_of(before.points_xy, after.points_xy),
             expression=second,
             strength=strength if first == second else 1.0,
         )
-
-    @staticmethod
-    def _still_there(before: TeacherRender, half_flow: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Where the flow into a render leads to pixels that it shows faithfully."""
-        grid = np.dstack(np.meshgrid(np.arange(HALF), np.arange(HALF))).astype(np.float32)
-        return _sample(before.valid.astype(np.float32), grid + half_flow) > 250
 
     def _synthetic_pair(self, rng: np.random.Generator) -> Pair:
         assert self.synthetic is not None
@@ -246,137 +306,69 @@ class PairSamples:
     def render_pair(self, source: int, target: int, expression: str, strength: float) -> Pair:
         """Two frames of one identity of synthetic-faces, by row."""
         assert self.synthetic is not None
-        before, after = self.synthetic.mask(source), self.synthetic.mask(target)
+        pair, before = frames_pair(self.synthetic, source, target), self.synthetic.mask(source)
         regions = [np.isin(before, classes) for classes in REGION_CLASSES.values()]
-        face = np.isin(before, FACE_CLASSES) | np.isin(after, FACE_CLASSES)
-        parts = regions[0] | regions[2] | np.isin(after, REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"])
-        parts_wide = cv2.dilate(parts.astype(np.uint8) * 255, np.ones((7, 7)))
-        mouth = (after == MOUTH_CLASS).astype(np.uint8) * 255
-        return Pair(
-            source=self.synthetic.image(source),
-            target=self.synthetic.image(target),
-            flow_px=np.zeros((HALF, HALF, 2), np.float32),
-            flow_weight=np.zeros((HALF, HALF), np.float32),
-            mouth=cv2.GaussianBlur(mouth, (0, 0), 0.7).astype(np.uint8),
-            place_cm=np.zeros((HALF, HALF, 2), np.float32),
+        return replace(
+            pair,
+            mouth=cv2.GaussianBlur(pair.mouth, (0, 0), 0.7).astype(np.uint8),
             regions=np.dstack([region.astype(np.uint8) * 255 for region in regions]),
-            importance=np.maximum(face.astype(np.uint8) * 128, parts_wide).astype(np.uint8),
             expression=EXPRESSIONS.index(expression),
             strength=strength,
         )
 
 
-def augment(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
-    """Jitter the alignment, mirror, alter the colours; spoil only what the network gets to see.
+def augment(
+    pair: Pair, matrix: NDArray[np.float64], size: int, rng: np.random.Generator
+) -> dict[str, NDArray]:
+    """Move all of a pair, alter the colours of its pictures; spoil only what the network gets to see.
+
+    Args:
+        pair: The pair.
+        matrix: (2, 3) map of the 256-px crop's pixels, see `jitter_matrix`.
+        size: Side of the pictures that are wanted, 256 or 128.
+        rng: Where chance comes from.
 
     Returns:
-        Arrays of the generator's window (`exprgan.models.unified.WINDOW`), h x w: seen (3, h, w) uint8, what
-        the network sees; source and target (3, h, w) uint8; flow_px (2, h/2, w/2), flow_weight (1, h/2, w/2),
-        place_cm (2, h/2, w/2) and place_known (1, h/2, w/2) float32; mouth (1, h, w), regions (3, h, w) and
-        importance (1, h, w) uint8; expression int64; strength float32.
+        seen (3, size, size) uint8, what the network sees; source and target (3, size, size) uint8; flow_px
+        (2, 128, 128) in px of the 256-px crop, flow_weight and place_known (1, 128, 128) and place_cm (2, 128, 128)
+        float32; mouth, importance and, where the pair has them, mouth_known (1, size, size) and regions
+        (3, size, size) uint8.
     """
-    matrix = jitter_matrix(rng, can_mirror=pair.expression != CONTEMPT)
-    size = (SIZE, SIZE)
-
-    def move(
-        image: NDArray, interpolation: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_REFLECT
-    ) -> NDArray:
-        return cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=border)
-
-    source, target = move(pair.source, cv2.INTER_CUBIC), move(pair.target, cv2.INTER_CUBIC)
-    lut = colour_tables(rng)
-    source, target = alter_colours(source, lut), alter_colours(target, lut)
-    if rng.random() < 0.06:
-        source, target = to_grey(source), to_grey(target)
-    # the same map on half-size arrays: pixel centres of the two grids differ by half a pixel
-    half_matrix = matrix.copy()
+    half_matrix = matrix.copy()  # of half-size arrays: pixel centres of the two grids differ by half a pixel
     half_matrix[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
-    flow = cv2.warpAffine(
-        pair.flow_px, half_matrix, (HALF, HALF), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+
+    def move(array: NDArray, flags: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_CONSTANT) -> NDArray:
+        if array.shape[0] > size:
+            array = cv2.resize(array, (size, size), interpolation=cv2.INTER_AREA)
+        used = matrix if array.shape[0] == SIZE else half_matrix
+        return cv2.warpAffine(array, used, array.shape[1::-1], flags=flags, borderMode=border)
+
+    tables, is_grey = colour_tables(rng), rng.random() < 0.06
+    source, target = (
+        alter_colours(move(picture, cv2.INTER_CUBIC, cv2.BORDER_REFLECT), tables)
+        for picture in (pair.source, pair.target)
     )
-    flow = (flow @ matrix[:, :2].T).astype(np.float32)
-    flow_weight = cv2.warpAffine(pair.flow_weight, half_matrix, (HALF, HALF), flags=cv2.INTER_LINEAR)
-    known = cv2.warpAffine((pair.place_cm[..., 1] > 0).astype(np.float32), half_matrix, (HALF, HALF))
-    place = cv2.warpAffine(pair.place_cm, half_matrix, (HALF, HALF)) / np.maximum(known, 1e-3)[..., None]
+    if is_grey:
+        source, target = to_grey(source), to_grey(target)
+    known = move((pair.place_cm[..., 1] > 0).astype(np.float32))
+    place = move(pair.place_cm) / np.maximum(known, 1e-3)[..., None]
     if np.linalg.det(matrix[:, :2]) < 0:
         place[..., 0] *= -1  # the chart's sides are the subject's
-    regions = soften(move(pair.regions, border=cv2.BORDER_CONSTANT), rng)
-    top, left, height, width = WINDOW
-    window = np.s_[top : top + height, left : left + width]
-    half_window = np.s_[top // 2 : (top + height) // 2, left // 2 : (left + width) // 2]
-    mouth, importance = (move(mask, border=cv2.BORDER_CONSTANT) for mask in (pair.mouth, pair.importance))
-    return {
-        "seen": _chw(spoil(source, rng)[window]),
-        "source": _chw(source[window]),
-        "target": _chw(target[window]),
-        "flow_px": _chw(flow[half_window]),
-        "flow_weight": (flow_weight[half_window] > 0.99).astype(np.float32)[None],
-        "place_cm": _chw(place[half_window].astype(np.float32)),
-        "place_known": (known[half_window] > 0.5).astype(np.float32)[None],
-        "mouth": mouth[window][None],
-        "regions": _chw(regions[window]),
-        "importance": importance[window][None],
-        "expression": np.int64(pair.expression),
-        "strength": np.float32(pair.strength),
+    arrays = {
+        "source": _chw(source),
+        "target": _chw(target),
+        "flow_px": _chw((move(pair.flow_px) @ matrix[:, :2].T).astype(np.float32)),
+        "flow_weight": (move(pair.flow_weight) > 0.99).astype(np.float32)[None],
+        "place_cm": _chw(place.astype(np.float32)),
+        "place_known": (known > 0.5).astype(np.float32)[None],
+        "mouth": move(pair.mouth)[None],
+        "importance": move(pair.importance)[None],
     }
-
-
-def jitter_matrix(rng: np.random.Generator, *, can_mirror: bool) -> NDArray[np.float64]:
-    """Similarity (2, 3) about the middle of the crop, as errors of the five points make it."""
-    angle, scale = np.radians(rng.normal(0, 2.5)), float(np.exp(rng.normal(0, 0.04)))
-    shift = rng.normal(0, 3.0, 2)
-    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]])
-    if can_mirror and rng.random() < 0.5:
-        linear = linear @ np.diag([-1.0, 1.0])
-    middle = np.full(2, (SIZE - 1) / 2)
-    return np.hstack([linear, (middle - linear @ middle + shift)[:, None]])
-
-
-def colour_tables(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Tables (256, 3): gamma, contrast, brightness and a tint for each channel."""
-    x = np.linspace(0, 1, 256)[:, None]
-    gamma = np.exp(rng.normal(0, 0.18))
-    gain = np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.06, 3))
-    curve = np.clip(x**gamma * gain + rng.normal(0, 0.03), 0, 1)
-    return np.rint(curve * 255).astype(np.uint8)
-
-
-def alter_colours(image: NDArray[np.uint8], tables: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Each channel of an RGB image through its table."""
-    return cv2.LUT(image, tables[None]).astype(np.uint8)
-
-
-def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB image with three equal channels."""
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
-
-
-def spoil(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Blur, low resolution, noise and JPEG artefacts, each now and then."""
-    if rng.random() < 0.25:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)).astype(np.uint8)
-    if rng.random() < 0.15:
-        size = image.shape[0]
-        small = int(rng.integers(72, 200)) * size // SIZE
-        tiny = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(tiny, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    if rng.random() < 0.3:
-        noise = rng.normal(0, rng.uniform(1, 9), image.shape).astype(np.float32)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.2:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
-        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), np.uint8)
-    return image
-
-
-def soften(regions: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Region masks as uncertain as a segmenter's: grown or shrunk a little and blurred."""
-    size = int(rng.integers(0, 3)) * 2 + 1
-    if size > 1:
-        operation = cv2.MORPH_DILATE if rng.random() < 0.7 else cv2.MORPH_ERODE
-        regions = cv2.morphologyEx(regions, operation, np.ones((size, size))).astype(np.uint8)
-    return cv2.GaussianBlur(regions, (0, 0), rng.uniform(0.4, 2.0)).astype(np.uint8)
+    if pair.regions is not None:
+        arrays["regions"] = _chw(soften(move(pair.regions), rng))
+    if pair.mouth_known is not None:
+        arrays["mouth_known"] = move(pair.mouth_known)[None]
+    return arrays | {"seen": _chw(spoil(source, rng))}
 
 
 def _chw(array: NDArray) -> NDArray:

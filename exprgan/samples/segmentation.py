@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.models.segmenters import CLASS_NAMES
-from exprgan.samples.segmentation_augment import occlude, photometric, procedural_background, shade
+from exprgan.samples.augment import occlude, photometric, procedural_background, shade
 
 SIZE = 256  # px, side of the aligned crop
 IGNORE = 255  # label of pixels without any say in the loss

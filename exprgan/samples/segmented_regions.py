@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from exprgan.data.open_faces import OpenFaces
+from exprgan.models.pixels import signed
 from exprgan.models.segmenters import region_masks
 
 REGIONS_FOLDER = "regions"
@@ -28,7 +29,7 @@ REGIONS_FOLDER = "regions"
 @torch.inference_mode()
 def segment_regions(segmenter: nn.Module, images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Soft region masks (N, 256, 256, 3) uint8 (eyes, nose, mouth) of uint8 RGB crops."""
-    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    batch = signed(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
     with torch.autocast("cpu", torch.bfloat16):
         logits = segmenter(batch.contiguous(memory_format=torch.channels_last))
     masks = region_masks(logits.float()).permute(0, 2, 3, 1)

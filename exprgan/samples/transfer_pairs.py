@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,18 +26,20 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.samples.augment import jitter_matrix
 from exprgan.samples.pairs import (
-    FACE_CLASSES,
+    FAITHFUL,
     HALF,
-    REGION_CLASSES,
-    alter_colours,
-    colour_tables,
-    compose_flows,
+    SIZE,
+    Look,
+    Pair,
+    answer,
+    augment,
     fill,
+    frames_pair,
     importance_of,
-    jitter_matrix,
-    spoil,
-    to_grey,
+    look_of_photo,
+    look_of_render,
 )
 from exprgan.samples.segmentation import OUTLINES
 from exprgan.teacher.cache import TeacherCache, variant_of
@@ -62,36 +64,6 @@ class TransferMix:
     twice: float = 0.06  # of own pairs, those that show one picture twice
     mixed: float = 0.65  # of expressions to be transferred, those that are mixtures
     photo_targets: float = 0.6  # of faces that get an expression, those that are photos
-
-
-class Answer(NamedTuple):
-    """A picture of someone, and the same person with another expression; arrays as in `exprgan.samples.pairs.Pair`.
-
-    flow_px, place_cm (128, 128, 2), flow_weight (128, 128); mouth, importance (256, 256) uint8.
-    """
-
-    image: NDArray[np.uint8]
-    wanted: NDArray[np.uint8]
-    flow_px: NDArray[np.float32]
-    flow_weight: NDArray[np.float32]
-    mouth: NDArray[np.uint8]
-    place_cm: NDArray[np.float32]
-    mouth_known: NDArray[np.uint8]  # (256, 256), 255 where it is known whether the mouth's interior is put in
-    importance: NDArray[np.uint8]
-    is_known: bool
-    units: NDArray[np.float32]  # (17,) of the image, NaN where unknown
-    strength: float = 1.0
-
-
-class _Look(NamedTuple):
-    """A person of open-faces in a state."""
-
-    image: NDArray[np.uint8]
-    flow_px: NDArray[np.float32]
-    valid: NDArray[np.bool_]
-    mouth: NDArray[np.uint8]
-    place_cm: NDArray[np.float32]
-    points_xy: NDArray[np.floating]
 
 
 def recipe_units(recipe: Recipe) -> NDArray[np.float32]:
@@ -150,6 +122,7 @@ class TransferPairs:
         if rng.random() < 0.5:
             first, second = second, first
         sample = augment_pair((first, second), rng, self.seen)
+        assert first.units is not None and second.units is not None
         sample["levels"] = self._levels(np.stack([first.units, second.units]))
         return sample
 
@@ -172,7 +145,7 @@ class TransferPairs:
         levels = np.clip(np.floor(np.nan_to_num(units) * self.num_levels), 0, self.num_levels - 1)
         return np.where(np.isnan(units), -1, levels).astype(np.int64)
 
-    def pair(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+    def pair(self, rng: np.random.Generator) -> tuple[Pair, Pair]:
         """Two faces with their answers."""
         kind, mix = rng.random(), self.mix
         if kind < mix.cross:
@@ -184,7 +157,7 @@ class TransferPairs:
         first, second = (self.people[place] for place in rng.permutation(len(self.people))[:2])
         return self._unknown(first, PHOTO), self._unknown(second, PHOTO)
 
-    def _cross(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+    def _cross(self, rng: np.random.Generator) -> tuple[Pair, Pair]:
         """The first person is given the second one's expression; the other way is known from render to render."""
         person = self._draw(rng)
         variant, strength = int(rng.integers(NUM_EXPRESSIONS)), 1.0
@@ -213,7 +186,7 @@ class TransferPairs:
         second = self.answer(other, shown, has) if has != PHOTO else self._unknown(other, shown)
         return first, second
 
-    def _own(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+    def _own(self, rng: np.random.Generator) -> tuple[Pair, Pair]:
         person = self._draw(rng)
         states: list[State] = [PHOTO] * 8
         states += [("eight", variant) for variant in range(NUM_EXPRESSIONS + 4)]
@@ -223,7 +196,7 @@ class TransferPairs:
             second = first
         return self.answer(person, first, second), self.answer(person, second, first)
 
-    def _rendered(self, rng: np.random.Generator) -> tuple[Answer, Answer]:
+    def _rendered(self, rng: np.random.Generator) -> tuple[Pair, Pair]:
         assert self.rendered is not None
         one, two = (self._identities[int(rng.integers(len(self._identities)))] for _ in range(2))
         frames = []
@@ -253,22 +226,12 @@ class TransferPairs:
     def _draw(self, rng: np.random.Generator) -> int:
         return self.people[int(rng.integers(len(self.people)))]
 
-    def _look(self, person: int, state: State) -> _Look:
+    def _look(self, person: int, state: State) -> Look:
         kind, variant = state
         if kind == "photo":
-            zeros = np.zeros((HALF, HALF, 2), np.float32)
-            return _Look(
-                self.faces.image(person),
-                zeros,
-                np.ones((HALF, HALF), bool),
-                np.zeros((2 * HALF, 2 * HALF), np.uint8),
-                zeros,
-                self.faces.landmarks_px(person)[:468, :2],
-            )
-        render = (self.eight if kind == "eight" else self.mixed).get(person, variant)
-        return _Look(
-            render.image, render.flow_px, render.valid > 250, render.mouth, render.place_cm, render.points_xy
-        )
+            return look_of_photo(self.faces, person)
+        look = look_of_render((self.eight if kind == "eight" else self.mixed).get(person, variant))
+        return look._replace(valid=np.where(look.valid > FAITHFUL, look.valid.dtype.type(255), 0))
 
     def _units_of(self, person: int, state: State) -> NDArray[np.float32]:
         kind, variant = state
@@ -284,101 +247,55 @@ class TransferPairs:
             else self._units[expression]
         )
 
-    def _unknown(self, person: int, state: State) -> Answer:
+    def _unknown(self, person: int, state: State) -> Pair:
         """A face whose answer is not known."""
         look = self._look(person, state)
-        return Answer(
+        nothing = np.zeros_like(look.mouth)
+        return Pair(
             look.image,
             look.image,
             np.zeros_like(look.flow_px),
             np.zeros((HALF, HALF), np.float32),
-            np.zeros_like(look.mouth),
+            nothing,
             np.zeros_like(look.place_cm),
-            np.zeros_like(look.mouth),
             importance_of(look.points_xy),
-            False,
-            self._units_of(person, state),
+            mouth_known=nothing,
+            is_known=False,
+            units=self._units_of(person, state),
         )
 
     def picture(self, person: int, state: State) -> NDArray[np.uint8]:
         """A person of open-faces in a state, uint8 RGB (256, 256, 3)."""
         return self._look(person, state).image
 
-    def answer(self, person: int, has: State, wanted: State, *, strength: float = 1.0) -> Answer:
+    def answer(self, person: int, has: State, wanted: State, *, strength: float = 1.0) -> Pair:
         """A person of open-faces in one state, and the same person in another one."""
         before = self._look(person, has)
         after = before if has == wanted else self._look(person, wanted)
-        if has == wanted:  # nothing is to be done, and nothing to be put in
-            after = after._replace(
-                flow_px=np.zeros_like(after.flow_px),
-                valid=np.ones_like(after.valid),
-                mouth=np.zeros_like(after.mouth),
-                place_cm=np.zeros_like(after.place_cm),
-            )
-        flow, weight = after.flow_px, after.valid.astype(np.float32)
-        if has not in (PHOTO, wanted):
-            half_flow, is_trusted = compose_flows(
-                before.flow_px * np.float32(0.5), after.flow_px * np.float32(0.5)
-            )
-            flow = half_flow * 2
-            weight *= is_trusted & _still_there(before.valid, half_flow)
-        return Answer(
-            before.image,
-            after.image,
-            flow,
-            weight,
-            after.mouth,
-            after.place_cm,
-            self._mouth_known(after, has, wanted),
-            importance_of(before.points_xy, after.points_xy),
-            True,
-            self._units_of(person, has),
-            strength,
+        mouth_known = np.full((SIZE, SIZE), 255, np.uint8)
+        if after.is_photo and not before.is_photo:  # what is inside the lips of the photo is not known
+            mouth_known -= fill((SIZE, SIZE), after.points_xy, [OUTLINES["mouth"]])
+        return replace(
+            answer(before, after, cv2.BORDER_CONSTANT),
+            mouth_known=mouth_known,
+            units=self._units_of(person, has),
+            strength=strength,
         )
 
-    @staticmethod
-    def _mouth_known(after: _Look, has: State, wanted: State) -> NDArray[np.uint8]:
-        """Everywhere, but inside the lips of a photo that a render is to be turned back into."""
-        known = np.full((2 * HALF, 2 * HALF), 255, np.uint8)
-        if wanted == PHOTO and has != PHOTO:
-            known -= fill((2 * HALF, 2 * HALF), after.points_xy, [OUTLINES["mouth"]])
-        return known
-
-    def frame(self, row: int, wanted: int | None) -> Answer:
+    def frame(self, row: int, wanted: int | None) -> Pair:
         """A frame of synthetic-faces and, if any, the frame that is its answer; no displacement is known."""
         assert self.rendered is not None
-        mask = self.rendered.mask(row)
-        after = mask if wanted is None else self.rendered.mask(wanted)
-        face = np.isin(mask, FACE_CLASSES) | np.isin(after, FACE_CLASSES)
-        parts = np.isin(mask, REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"])
-        parts |= np.isin(after, REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"])
-        wide = cv2.dilate(parts.astype(np.uint8) * 255, np.ones((7, 7)))
-        mouth = (after == REGION_CLASSES["mouth"][0]).astype(np.uint8) * 255
-        zeros = np.zeros((HALF, HALF, 2), np.float32)
-        image = self.rendered.image(row)
-        return Answer(
-            image,
-            image if wanted is None else self.rendered.image(wanted),
-            zeros,
-            np.zeros((HALF, HALF), np.float32),
-            mouth,
-            zeros,
-            np.full_like(mouth, 255),
-            np.maximum(face.astype(np.uint8) * 128, wide).astype(np.uint8),
-            wanted is not None,
-            self.rendered.action_units[row],
+        pair = frames_pair(self.rendered, row, row if wanted is None else wanted)
+        return replace(
+            pair,
+            mouth_known=np.full_like(pair.mouth, 255),
+            is_known=wanted is not None,
+            units=self.rendered.action_units[row],
         )
-
-
-def _still_there(valid: NDArray[np.bool_], half_flow: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where the flow into a picture leads to pixels that it shows faithfully."""
-    grid = np.dstack(np.meshgrid(np.arange(HALF), np.arange(HALF))).astype(np.float32) + half_flow
-    at = cv2.remap(valid.astype(np.float32), grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
-    return np.asarray(at > 0.98)
 
 
 def augment_pair(
-    pair: tuple[Answer, Answer], rng: np.random.Generator, seen: tuple[int, int, int, int] = WHOLE
+    pair: tuple[Pair, Pair], rng: np.random.Generator, seen: tuple[int, int, int, int] = WHOLE
 ) -> dict[str, Any]:
     """Both faces jittered, coloured and spoiled each on its own, mirrored together or not at all.
 
@@ -388,13 +305,13 @@ def augment_pair(
         seen: Top, left, height and width of the part of the 128-px images that is wanted.
 
     Returns:
-        Arrays whose first axis is the two faces, the last two (height, width): seen, image and wanted (2, 3, ..) uint8,
-        of which only the first is spoiled; flow_px (2, 2, ..) float32 in pixels of the 256-px crop, flow_weight and
+        Arrays whose first axis is the two faces, the last two (height, width): seen, source and target (2, 3, ..)
+        uint8, of which only the first is spoiled; flow_px (2, 2, ..) float32 in px of the 256-px crop, flow_weight and
         place_known (2, 1, ..) float32, place_cm (2, 2, ..) float32; mouth, mouth_known and importance (2, 1, ..) uint8;
         is_known and strength (2,) float32.
     """
     mirrored = rng.random() < 0.5
-    parts = [_augment(answer, rng, mirrored) for answer in pair]
+    parts = [_augment(face, rng, mirrored) for face in pair]
     top, left, height, width = seen
     rows, columns = slice(top, top + height), slice(left, left + width)
     sample: dict[str, Any] = {}
@@ -404,46 +321,9 @@ def augment_pair(
     return sample
 
 
-def _augment(answer: Answer, rng: np.random.Generator, mirrored: bool) -> dict[str, Any]:
+def _augment(pair: Pair, rng: np.random.Generator, mirrored: bool) -> dict[str, Any]:
     matrix = jitter_matrix(rng, can_mirror=False)
     if mirrored:
-        matrix = matrix @ np.array([[-1.0, 0, 2 * HALF - 1], [0, 1, 0], [0, 0, 1]])
-    half_matrix = matrix.copy()  # of half-size arrays: pixel centres of the two grids differ by half a pixel
-    half_matrix[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
-
-    def move(array: NDArray, flags: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_CONSTANT) -> NDArray:
-        return cv2.warpAffine(array, half_matrix, (HALF, HALF), flags=flags, borderMode=border)
-
-    def small(array: NDArray) -> NDArray:
-        return cv2.resize(array, (HALF, HALF), interpolation=cv2.INTER_AREA)
-
-    tables, is_grey = colour_tables(rng), rng.random() < 0.06
-    image, wanted = (
-        alter_colours(move(small(picture), cv2.INTER_CUBIC, cv2.BORDER_REFLECT), tables)
-        for picture in (answer.image, answer.wanted)
-    )
-    if is_grey:
-        image, wanted = to_grey(image), to_grey(wanted)
-    known = move((answer.place_cm[..., 1] > 0).astype(np.float32))
-    place = move(answer.place_cm) / np.maximum(known, 1e-3)[..., None]
-    if mirrored:
-        place[..., 0] *= -1  # the chart's sides are the subject's
-    flow = move(answer.flow_px) @ matrix[:, :2].T
-    return {
-        "seen": _chw(spoil(image, rng)),
-        "image": _chw(image),
-        "wanted": _chw(wanted),
-        "flow_px": _chw(flow.astype(np.float32)),
-        "flow_weight": (move(answer.flow_weight) > 0.99).astype(np.float32)[None],
-        "place_cm": _chw(place.astype(np.float32)),
-        "place_known": (known > 0.5).astype(np.float32)[None],
-        "mouth": move(small(answer.mouth))[None],
-        "mouth_known": move(small(answer.mouth_known))[None],
-        "importance": move(small(answer.importance))[None],
-        "is_known": np.float32(answer.is_known),
-        "strength": np.float32(answer.strength),
-    }
-
-
-def _chw(array: NDArray) -> NDArray:
-    return np.ascontiguousarray(array.transpose(2, 0, 1))
+        matrix = matrix @ np.array([[-1.0, 0, SIZE - 1], [0, 1, 0], [0, 0, 1]])
+    known_strength = {"is_known": np.float32(pair.is_known), "strength": np.float32(pair.strength)}
+    return augment(pair, matrix, HALF, rng) | known_strength

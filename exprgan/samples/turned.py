@@ -14,7 +14,7 @@ from scipy.spatial import Delaunay
 
 from exprgan.face_model.raster import interpolate, rasterise
 from exprgan.faces.mesh import FACE_OVAL
-from exprgan.samples.landmarks import Picture
+from exprgan.samples.picture import Picture
 
 NUM_MESH = 468
 RINGS = ((1.18, 0.45, 1.0), (1.42, 0.75, 0.7), (1.75, 0.8, 0.25))

@@ -20,9 +20,9 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FEATURE_PX
-from exprgan.samples.pairs import FACE_CLASSES, jitter_matrix
+from exprgan.samples.augment import jitter_matrix, photometric, procedural_background, shade
+from exprgan.samples.pairs import FACE_CLASSES
 from exprgan.samples.segmentation import FACE_OVAL, OUTLINES
-from exprgan.samples.segmentation_augment import photometric, procedural_background, shade
 from exprgan.teacher.cache import TeacherCache
 
 POINTS = (

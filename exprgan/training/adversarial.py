@@ -2,11 +2,13 @@
 
 Losses of StarGAN (Choi et al., CVPR 2018), which SARGAN's and US-GAN's public code keep but for lambda_rec (1 for 10):
 
-    L_D = -E D(x) + E D(G(x, c)) + lambda_gp GP + lambda_cls CE(D_cls(x), c_src)
-    L_G = -E D(G(x, c)) + lambda_cls CE(D_cls(G(x, c)), c) + lambda_rec |x - G(G(x, c), c_src)|_1
+    L_D = -E D(x) + E D(G(x, y)) + lambda_gp GP + lambda_cls CE(D_cls(x), y_org)
+    L_G = -E D(G(x, y)) + lambda_cls CE(D_cls(G(x, y)), y) + lambda_rec |x - G(G(x, y), y_org)|_1
+
+In the code x is x_real, y is y_trg, G(x, y) is x_fake and G(G(x, y), y_org) is x_rec, as in StarGAN's and StarGAN v2's.
 
 The hierarchical system (arXiv 2112.04603, a reconstruction) has them for the whole picture and, weighted by w_r, for
-each region M_r * y too, and the segmentation loss L_S of a labelled batch while the segmenter learns with it. Target
+each region M_r * x too, and the segmentation loss L_S of a labelled batch while the segmenter learns with it. Target
 expressions are drawn by sample, evenly, where the public code permutes the batch's labels: what a sample is does not
 depend on its batch. Ours, all 0 by default: paired, perceptual and identity losses.
 """
@@ -26,10 +28,10 @@ from exprgan.data.face_set import open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build
-from exprgan.models.discriminators import PatchDiscriminator
+from exprgan.models import build, full_arguments
 from exprgan.models.hierarchical import REGIONS, HierarchicalGenerator
-from exprgan.models.stargan import LABEL_MAPS
+from exprgan.models.pixels import signed_channels_last, unsigned
+from exprgan.models.stargan import LABEL_MAPS, PatchDiscriminator
 from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource
 from exprgan.teacher.cache import TeacherCache
@@ -38,7 +40,7 @@ from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 from exprgan.weights import load_model, load_weights
 
-SCHEDULES = ("frozen", "joint")
+SEGMENTER_TRAINING = ("frozen", "joint")
 Segmenting = (HierarchicalGenerator, UnifiedEndToEnd)
 """Generators that hold a segmenter."""
 LEAST_AREA = 0.002
@@ -100,7 +102,7 @@ class AdversarialConfig:
             raise UsageError(f"There is no adversarial loss {self.adversarial!r}; choose from {known}.")
         if self.label_map not in LABEL_MAPS:
             raise UsageError(f"There is no label_map {self.label_map!r}; choose tiled or window.")
-        if self.region.segmenter_training not in SCHEDULES:
+        if self.region.segmenter_training not in SEGMENTER_TRAINING:
             raise UsageError(
                 f"segmenter_training is {self.region.segmenter_training!r}; choose frozen or joint."
             )
@@ -112,19 +114,18 @@ class AdversarialSystem(nn.Module):
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()
         self.generator = build(config.architecture, **generator_arguments(config))
+        width, num_layers = config.critic_width, config.critic_layers
         sizes: dict[str, Any] = {
             "num_classes": len(EXPRESSIONS),
             "image_size": config.mix.image_size,
             "he_init": config.he_init,
         }
-        layers: dict[str, Any] = {"width": config.critic_width, "num_layers": config.critic_layers}
-        self.critics = nn.ModuleDict({"global": PatchDiscriminator(**sizes, **layers)})
+        self.critics = nn.ModuleDict(
+            {"global": PatchDiscriminator(**sizes, width=width, num_layers=num_layers)}
+        )
         if isinstance(self.generator, Segmenting) and config.region.local_width:
-            local: dict[str, Any] = {
-                "width": max(1, config.critic_width // 2),
-                "num_layers": config.critic_layers - 1,
-            }
-            self.critics.update({region: PatchDiscriminator(**sizes, **local) for region in REGIONS})
+            sizes |= {"width": max(1, width // 2), "num_layers": num_layers - 1}
+            self.critics.update({region: PatchDiscriminator(**sizes) for region in REGIONS})
         self.is_segmenter_frozen = config.region.segmenter_training == "frozen"
 
     def train(self, mode: bool = True) -> AdversarialSystem:
@@ -137,9 +138,10 @@ class AdversarialSystem(nn.Module):
 
 def generator_arguments(config: AdversarialConfig) -> dict[str, Any]:
     """Arguments of the generator's builder."""
+    region = config.region
+    segmenter = {"segmenter": region.segmenter, "segmenter_arguments": full_arguments(region.segmenter)}
     if config.architecture == "unified_end_to_end":
-        generator = {} if config.region.flow_head else {"flow_head": False}
-        return {"segmenter": config.region.segmenter, "generator": generator}
+        return {**segmenter, "generator": full_arguments("unified", flow_head=region.flow_head)}
     arguments: dict[str, Any] = {
         "num_classes": len(EXPRESSIONS),
         "width": config.width,
@@ -152,8 +154,8 @@ def generator_arguments(config: AdversarialConfig) -> dict[str, Any]:
     if config.architecture == "sargan":
         arguments["attention"] = config.block_attention
     if config.architecture == "hierarchical":
-        names = ("segmenter", "local_width", "fusion", "masks", "dilation_px", "attention")
-        arguments |= {name: getattr(config.region, name) for name in names}
+        names = ("local_width", "fusion", "masks", "dilation_px", "attention")
+        arguments |= segmenter | {name: getattr(region, name) for name in names}
     return arguments
 
 
@@ -179,7 +181,7 @@ class AdversarialTask(Task):
     ) -> None:
         self.samples, self.config = samples, config
         self.initial, self.segmentation, self.features = initial or {}, segmentation, features
-        self.critic_loss, self.generator_loss = losses.ADVERSARIAL[config.adversarial]
+        self.d_adv, self.g_adv = losses.ADVERSARIAL[config.adversarial]
 
     def build(self) -> nn.Module:
         """Generator and discriminators with fresh weights, but for the parts that start from stored ones."""
@@ -210,17 +212,12 @@ class AdversarialTask(Task):
 
     def turns(self, model: AdversarialSystem) -> list[Turn]:
         """The discriminators' turn, and in every n_critic-th step the generators'; without D's losses, those alone."""
-        generator = Turn(
-            "G",
-            self._generator_groups(model.generator),
-            lambda batch: self.generators_loss(model, batch),
-            every=self.config.n_critic if self.config.has_critics else 1,
-        )
+        groups, n_critic = self._generator_groups(model.generator), self.config.n_critic
         if not self.config.has_critics:
-            return [generator]
+            return [Turn("G", groups, lambda batch: self.g_loss(model, batch))]
         return [
-            Turn("D", model.critics.parameters(), lambda batch: self.critics_loss(model, batch)),
-            generator,
+            Turn("D", model.critics.parameters(), lambda batch: self.d_loss(model, batch)),
+            Turn("G", groups, lambda batch: self.g_loss(model, batch), every=n_critic),
         ]
 
     def _generator_groups(self, generator: nn.Module) -> list[dict[str, Any]]:
@@ -234,51 +231,48 @@ class AdversarialTask(Task):
             groups.append({"params": own, "lr_share": self.config.region.segmenter_lr_share})
         return groups
 
-    def critics_loss(self, model: AdversarialSystem, batch: dict[str, Tensor]) -> Losses:
+    def d_loss(self, model: AdversarialSystem, batch: dict[str, Tensor]) -> Losses:
         """L_D, summed over the whole picture and the regions; the generator and the masks only look on."""
         config = self.config
-        real = to_signed(batch["image"])
+        x_real, y_org, y_trg = signed_channels_last(batch["image"]), batch["expression"], batch["target"]
         with torch.no_grad():
-            masks = region_masks(model.generator, real)
-            fake = generate(model.generator, real, batch["target"], masks)
-            masks = reach(model.generator, masks)
-        total = real.new_zeros(())
+            x_fake, _, shown = generate(model.generator, x_real, y_trg)
+        loss = x_real.new_zeros(())
         terms: dict[str, Tensor] = {}
-        for name, critic in model.critics.items():
-            real_view, fake_view = view(name, real, masks), view(name, fake, masks)
-            realness, logits = critic(torch.cat([real_view, fake_view]))
-            real_score, fake_score = realness.float().chunk(2)
-            loss_adv = self.critic_loss(real_score, fake_score)
-            loss_cls = losses.classification(logits.chunk(2)[0], batch["expression"])
-            total = total + config.lambda_adv * loss_adv + config.lambda_cls * loss_cls
+        for name, discriminator in model.critics.items():
+            seen_real, seen_fake = view(name, x_real, shown), view(name, x_fake, shown)
+            out_src, out_cls = discriminator(torch.cat([seen_real, seen_fake]))
+            loss_adv = self.d_adv(*out_src.float().chunk(2))
+            loss_cls = losses.classification(out_cls.chunk(2)[0], y_org)
+            loss = loss + config.lambda_adv * loss_adv + config.lambda_cls * loss_cls
             if config.lambda_gp:
-                penalty = losses.gradient_penalty(_realness(critic), real_view, fake_view, batch["alpha"])
-                total = total + config.lambda_gp * penalty
-                terms[f"D_gp{_suffix(name)}"] = penalty
+                loss_gp = losses.gradient_penalty(
+                    _source(discriminator), seen_real, seen_fake, batch["alpha"]
+                )
+                loss = loss + config.lambda_gp * loss_gp
+                terms[f"D_gp{_suffix(name)}"] = loss_gp
             terms |= {f"D_adv{_suffix(name)}": loss_adv, f"D_cls{_suffix(name)}": loss_cls}
-        return total, terms
+        return loss, terms
 
-    def generators_loss(self, model: AdversarialSystem, batch: dict[str, Tensor]) -> Losses:
+    def g_loss(self, model: AdversarialSystem, batch: dict[str, Tensor]) -> Losses:
         """L_G and, where the segmenter learns, lambda_seg L_S; through the masks L_G reaches the segmenter."""
         config, generator = self.config, model.generator
-        real = to_signed(batch["image"])
-        masks = region_masks(generator, real)
-        fake = generate(generator, real, batch["target"], masks)
-        seen = reach(generator, masks)
-        total = real.new_zeros(())
+        x_real, y_org, y_trg = signed_channels_last(batch["image"]), batch["expression"], batch["target"]
+        x_fake, masks, shown = generate(generator, x_real, y_trg)
+        loss = x_real.new_zeros(())
         terms: dict[str, Tensor] = {}
-        for name, critic in model.critics.items() if config.has_critics else ():
-            realness, logits = critic(view(name, fake, seen))
-            loss_adv = self.generator_loss(realness.float())
-            loss_cls = losses.classification(logits, batch["target"])
+        for name, discriminator in model.critics.items() if config.has_critics else ():
+            out_src, out_cls = discriminator(view(name, x_fake, shown))
+            loss_adv = self.g_adv(out_src.float())
+            loss_cls = losses.classification(out_cls, y_trg)
             weight = 1.0 if name == "global" else config.region.local_weight
-            total = total + weight * (config.lambda_adv * loss_adv + config.lambda_cls * loss_cls)
+            loss = loss + weight * (config.lambda_adv * loss_adv + config.lambda_cls * loss_cls)
             terms |= {f"G_adv{_suffix(name)}": loss_adv, f"G_cls{_suffix(name)}": loss_cls}
         if config.lambda_rec:
-            back = generate(generator, fake, batch["expression"], region_masks(generator, fake))
-            terms["G_rec"] = losses.l1(back.float(), real)
-            total = total + config.lambda_rec * terms["G_rec"]
-        total = total + self._own_losses(fake, real, batch, terms)
+            x_rec, *_ = generate(generator, x_fake, y_org)
+            terms["G_rec"] = losses.l1(x_rec.float(), x_real)
+            loss = loss + config.lambda_rec * terms["G_rec"]
+        loss = loss + self._own_losses(x_fake, x_real, batch, terms)
         if masks is not None:
             terms |= {f"area_{name}": area for name, area in zip(REGIONS, masks.mean((0, 2, 3)), strict=True)}
         if self.segmentation is not None and isinstance(generator, Segmenting):
@@ -288,33 +282,33 @@ class AdversarialTask(Task):
                 if name.startswith("segmentation_")
             }
             terms["S"], _ = self.segmentation.loss(generator.segmenter, labelled)
-            total = total + config.region.lambda_seg * terms["S"]
-        return total, terms
+            loss = loss + config.region.lambda_seg * terms["S"]
+        return loss, terms
 
     def _own_losses(
-        self, fake: Tensor, real: Tensor, batch: dict[str, Tensor], terms: dict[str, Tensor]
+        self, x_fake: Tensor, x_real: Tensor, batch: dict[str, Tensor], terms: dict[str, Tensor]
     ) -> Tensor:
         """Paired, perceptual and identity losses, which no paper has; adds their terms."""
-        config, total = self.config, fake.new_zeros(())
+        config, loss = self.config, x_fake.new_zeros(())
         if config.lambda_paired:
-            known = batch["known"][:, None, None, None].expand(-1, 1, *fake.shape[-2:])
-            answer = to_signed(batch["answer"])
-            terms["G_paired"] = losses.weighted_mean((fake.float() - answer).abs(), known)
-            weight = known * change_weight(real, answer)
-            terms["G_changed"] = losses.weighted_mean((fake.float() - answer).abs(), weight)
-            total = total + config.lambda_paired * terms["G_changed"]
+            known = batch["known"][:, None, None, None].expand(-1, 1, *x_fake.shape[-2:])
+            x_trg = signed_channels_last(batch["answer"])
+            error = (x_fake.float() - x_trg).abs()
+            terms["G_paired"] = losses.weighted_mean(error, known)
+            terms["G_changed"] = losses.weighted_mean(error, known * change_weight(x_real, x_trg))
+            loss = loss + config.lambda_paired * terms["G_changed"]
         if self.features is not None:
-            features: Any = self.features.to(fake.device).eval()
+            features: Any = self.features.to(x_fake.device).eval()
             if config.lambda_perceptual and "known" in batch:
                 rows = batch["known"] > 0
                 if bool(rows.any()):
-                    answer = to_signed(batch["answer"])[rows]
-                    terms["G_perceptual"] = losses.perceptual(features.maps, fake[rows], answer)
-                    total = total + config.lambda_perceptual * terms["G_perceptual"]
+                    x_trg = signed_channels_last(batch["answer"])[rows]
+                    terms["G_perceptual"] = losses.perceptual(features.maps, x_fake[rows], x_trg)
+                    loss = loss + config.lambda_perceptual * terms["G_perceptual"]
             if config.lambda_identity:
-                terms["G_identity"] = losses.identity(features.embed, fake, real)
-                total = total + config.lambda_identity * terms["G_identity"]
-        return total
+                terms["G_identity"] = losses.identity(features.embed, x_fake, x_real)
+                loss = loss + config.lambda_identity * terms["G_identity"]
+        return loss
 
     def alarm(self, means: dict[str, float]) -> str:
         """A region's mask that has shrunk to nothing."""
@@ -329,55 +323,40 @@ class AdversarialTask(Task):
 
     def picture(self, averaged: Any, batch: dict[str, Tensor]) -> Tensor:
         """A row a face: the input, and what every expression makes of it."""
-        real = to_signed(batch["image"])
-        columns = [real]
+        x_real = signed_channels_last(batch["image"])
+        columns = [x_real]
         for expression in range(len(EXPRESSIONS)):
-            columns.append(averaged(real, torch.full_like(batch["target"], expression)).float().clamp(-1, 1))
+            y_trg = torch.full_like(batch["target"], expression)
+            columns.append(averaged(x_real, y_trg).float().clamp(-1, 1))
         rows = torch.cat(columns, dim=3)
-        return ((torch.cat(list(rows), dim=1) + 1) * 127.5).round().to(torch.uint8)
+        return unsigned(torch.cat(list(rows), dim=1))
 
 
-def to_signed(image: Tensor) -> Tensor:
-    """uint8 pictures (N, 3, H, W) as float32 in [-1, 1], channels last in memory."""
-    return (image.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def change_weight(image: Tensor, answer: Tensor) -> Tensor:
+def change_weight(x_real: Tensor, x_trg: Tensor) -> Tensor:
     """How much each pixel counts in the paired loss, (N, 1, H, W): most where the answer differs from the input."""
-    difference = (answer - image).abs().mean(dim=1, keepdim=True)
+    difference = (x_trg - x_real).abs().mean(dim=1, keepdim=True)
     return 0.05 + (5 * F.avg_pool2d(difference, 7, 1, 3)).clamp(max=1)
 
 
-def region_masks(generator: nn.Module, image: Tensor) -> Tensor | None:
-    """The hierarchical system's masks; None for a generator without."""
-    return generator.region_masks(image) if isinstance(generator, Segmenting) else None
+def generate(generator: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """G(x, y), the regions' masks in it, and what the local discriminators see of these; None without a segmenter."""
+    if not isinstance(generator, Segmenting):
+        return generator(x, y), None, None
+    masks = generator.region_masks(x)
+    return generator.generate(x, y, masks), masks, generator.reach(masks)
 
 
-def generate(generator: nn.Module, image: Tensor, expression: Tensor, masks: Tensor | None) -> Tensor:
-    """A generator's pictures, with the masks that are at hand."""
-    if isinstance(generator, Segmenting):
-        assert masks is not None
-        return generator.generate(image, expression, masks)
-    fake: Tensor = generator(image, expression)
-    return fake
-
-
-def reach(generator: nn.Module, masks: Tensor | None) -> Tensor | None:
-    """What the local discriminators see of the regions."""
-    return generator.reach(masks) if isinstance(generator, Segmenting) and masks is not None else None
-
-
-def view(name: str, image: Tensor, masks: Tensor | None) -> Tensor:
-    """What a discriminator sees: the whole picture, or M_r * image."""
+def view(name: str, x: Tensor, masks: Tensor | None) -> Tensor:
+    """What a discriminator sees: the whole picture, or M_r * x."""
     if name == "global":
-        return image
+        return x
     assert masks is not None
     place = REGIONS.index(name)
-    return masks[:, place : place + 1] * image
+    return masks[:, place : place + 1] * x
 
 
-def _realness(critic: nn.Module) -> Callable[[Tensor], Tensor]:
-    return lambda image: critic(image)[0]
+def _source(discriminator: nn.Module) -> Callable[[Tensor], Tensor]:
+    return lambda x: discriminator(x)[0]
 
 
 def _suffix(name: str) -> str:
@@ -398,26 +377,16 @@ def make_task(files: TrainingFiles, config: AdversarialConfig) -> AdversarialTas
         config = replace(config, mix=replace(config.mix, answers=True))
     initial, segmentation = {}, None
     if config.architecture in ("hierarchical", "unified_end_to_end"):
-        initial["segmenter"] = stored(config.region.segmenter, files)
+        initial["segmenter"] = load_weights(config.region.segmenter, files.weights)[1]
         if config.region.segmenter_training == "joint" and config.region.lambda_seg:
             plain = SegmenterConfig(architecture=config.region.segmenter, crop_kimg=0)
             segmentation = SegmenterTask(plain, files.folder)
     if config.architecture == "unified_end_to_end" and config.region.flow_head:
-        initial["generator"] = stored("unified", files)
+        initial["generator"] = load_weights("unified", files.weights)[1]
     needs_features = config.lambda_perceptual or config.lambda_identity
     features = load_model("features", files.weights).requires_grad_(False) if needs_features else None
     samples = LabelledSamples(sources, config.mix)
     return AdversarialTask(samples, config, initial=initial, segmentation=segmentation, features=features)
-
-
-def stored(name: str, files: TrainingFiles) -> dict[str, Tensor]:
-    """Stored weights in single precision.
-
-    Raises:
-        WeightsError: There are none of that name.
-    """
-    _, tensors = load_weights(name, files.weights)
-    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 
 def _teacher_source(faces: OpenFaces, files: TrainingFiles) -> TeacherSource:

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.models.face_proposer import FaceProposer
-from exprgan.samples.landmarks import Picture, read_pictures
+from exprgan.samples.landmarks import read_pictures
 from exprgan.samples.mosaics import sample_mosaic
+from exprgan.samples.picture import Picture
 from exprgan.training.task import Task, TrainingFiles
 
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,8 +21,10 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FaceReading, FeatureNet
+from exprgan.models.pixels import signed_channels_last
 from exprgan.samples.views import POINTS, FaceViews, ViewMix
 from exprgan.teacher.cache import TeacherCache
+from exprgan.training.losses import contrast
 from exprgan.training.task import Losses, Task, TrainingFiles
 
 
@@ -76,9 +77,7 @@ class FeatureTask(Task):
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Losses:
         """Contrast of the embedding, and the errors of expression, action units and landmarks."""
         config = self.config
-        image = (batch["image"].flatten(0, 1).float() / 127.5 - 1).contiguous(
-            memory_format=torch.channels_last
-        )
+        image = signed_channels_last(batch["image"].flatten(0, 1))
         said: FaceReading = model(image)
         first, second = said.embedding.unflatten(0, (-1, 2)).unbind(1)
         loss_contrast, top1 = contrast(first, second, batch["person"], config.temperature)
@@ -102,20 +101,6 @@ class FeatureTask(Task):
             + config.lambda_points * terms["points_px"]
         )
         return total, terms
-
-
-def contrast(first: Tensor, second: Tensor, person: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """InfoNCE of unit vectors (N, D) of N pairs, both ways, and how often the right one is the nearest.
-
-    Pairs of the same person (N,) are no examples of different ones.
-    """
-    similarity = first @ second.T / temperature
-    same = person[:, None] == person[None]
-    others = same & ~torch.eye(len(first), dtype=torch.bool, device=same.device)
-    similarity = similarity.masked_fill(others, -torch.inf)
-    target = torch.arange(len(first), device=similarity.device)
-    loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
-    return loss, (similarity.argmax(dim=1) == target).float().mean()
 
 
 def units_loss(logits: Tensor, intensity: Tensor) -> Tensor:

@@ -29,7 +29,9 @@ from exprgan.models.judges import (
     IdentityJudge,
     Square,
 )
-from exprgan.samples.segmentation_augment import photometric
+from exprgan.models.pixels import signed_channels_last
+from exprgan.samples.augment import photometric
+from exprgan.training.losses import contrast
 from exprgan.training.task import Losses, Task, TrainingFiles
 
 KEPT_PX = 160
@@ -118,11 +120,6 @@ def view(
     return np.ascontiguousarray(photometric(seen, rng, variety).transpose(2, 0, 1))
 
 
-def signed(images: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) as float32 in [-1, 1], channels last."""
-    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
 @dataclass(frozen=True)
 class ExpressionNetConfig:
     """Size of the expression judge."""
@@ -198,7 +195,7 @@ class JudgeTask(Task):
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy with soft labels and, where known, of the scores."""
-        logits, score_logits, _ = model(signed(batch["image"]))
+        logits, score_logits, _ = model(signed_channels_last(batch["image"]))
         target, scores = batch["probabilities"], batch["scores"]
         loss_cls = -(target * F.log_softmax(logits.float(), dim=1)).sum(1).mean()
         known = scores.isfinite()
@@ -274,16 +271,10 @@ class IdentityTask(Task):
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Losses:
         """InfoNCE over the batch, both ways; other samples of the same person do not count."""
-        both = model(signed(torch.cat([batch["first"], batch["second"]])))
+        both = model(signed_channels_last(torch.cat([batch["first"], batch["second"]])))
         first, second = both.chunk(2)
-        similarity = first @ second.T / self.config.temperature
-        same = batch["person"][:, None] == batch["person"][None]
-        others = same & ~torch.eye(len(first), dtype=torch.bool, device=same.device)
-        similarity = similarity.masked_fill(others, -torch.inf)
-        target = torch.arange(len(first), device=similarity.device)
-        loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
-        right = (similarity.argmax(1) == target).float().mean()
-        return loss, {"top1": right}
+        loss, top1 = contrast(first, second, batch["person"], self.config.temperature)
+        return loss, {"top1": top1}
 
 
 def make_task(files: TrainingFiles, config: JudgeConfig | IdentityConfig) -> Task:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from exprgan.faces import mesh
 from exprgan.models.landmark_net import LandmarkNet
-from exprgan.samples.landmarks import JitterConfig, Picture, read_pictures, sample_crop
+from exprgan.samples.landmarks import JitterConfig, read_pictures, sample_crop
+from exprgan.samples.picture import Picture
 from exprgan.training.task import Task, TrainingFiles
 
 PUPILS_SHARE = 0.31

@@ -7,11 +7,13 @@ the number of workers, and several processes share a batch by taking their parts
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from exprgan.errors import ExprganError, UsageError
+from exprgan.models import full_arguments
 from exprgan.training import distributed
-from exprgan.training.run_log import Record, RunLog
 from exprgan.training.task import Task, Turn
 
 log = logging.getLogger(__name__)
 
+Record = dict[str, float]
 SCHEDULES = ("cosine", "linear", "constant")
 PREVIEW_SEED = 1_000_003  # added to the run's seed: the pictures' samples are not those of training
 NUM_PREVIEW = 8
@@ -105,11 +108,10 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = torch.device(device)
-        self.model = self._build()
+        model = distributed.synchronised(task.build(), self.world, self.device)
+        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = task.averaged(self.model)  # the part that is kept
-        self.ema = task.averaged(self._build())
-        self.ema.load_state_dict(self.averaged.state_dict())
-        self.ema.requires_grad_(False)
+        self.ema = copy.deepcopy(self.averaged).requires_grad_(False)
         self.turns = task.turns(self.model)
         self.optimisers = [
             torch.optim.AdamW(
@@ -135,24 +137,15 @@ class Trainer:
         if config.schedule not in SCHEDULES:
             raise UsageError(f"There is no schedule {config.schedule!r}; choose from {', '.join(SCHEDULES)}.")
 
-    def _build(self) -> nn.Module:
-        model = distributed.synchronised(self.task.build(), self.world, torch.device(self.config.device))
-        return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
     @property
     def kimg(self) -> float:
         """Thousand samples that the run has seen."""
         return self.step * self.config.batch_size / 1000
 
-    def run(
-        self,
-        on_checkpoint: Callable[[Trainer], None] | None = None,
-        on_record: Callable[[Record], None] | None = None,
-    ) -> bool:
+    def run(self, on_record: Callable[[Record], None] | None = None) -> bool:
         """Train to the end or to `max_minutes`; True when the whole duration is done.
 
         Args:
-            on_checkpoint: Called after each checkpoint.
             on_record: Called with each record of the log.
 
         Raises:
@@ -160,18 +153,14 @@ class Trainer:
         """
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self.resume()
-        run_log = None
-        if self.world.is_main:
-            self._write_json("options.json", {**asdict(self.config), "processes": self.world.size})
-            self._write_json("network.json", self.task.description())
-            run_log = RunLog(self.run_dir, on_record)
-        try:
-            return self._run(run_log, on_checkpoint)
-        finally:
-            if run_log is not None:
-                run_log.close()
+        if not self.world.is_main:
+            return self._run(None)
+        self._write_json("options.json", {**asdict(self.config), "processes": self.world.size})
+        self._write_json("network.json", self._description())
+        with closing(RunLog(self.run_dir, on_record)) as run_log:
+            return self._run(run_log)
 
-    def _run(self, run_log: RunLog | None, on_checkpoint: Callable[[Trainer], None] | None) -> bool:
+    def _run(self, run_log: RunLog | None) -> bool:
         config = self.config
         started = saved = logged = time.monotonic()
         sums: dict[str, list[Tensor]] = {}
@@ -193,19 +182,17 @@ class Trainer:
                 self._save_averaged(self.run_dir / f"ema-{round(self.kimg * 1000):09d}.safetensors")
             out_of_time = self.world.any(now - started > config.max_minutes * 60, self.device)
             if now - saved > config.checkpoint_minutes * 60 or out_of_time:
-                self._checkpoint(on_checkpoint)
+                self._checkpoint()
                 saved = logged = time.monotonic()
                 log_from = self.step
             if out_of_time:
                 return self.step >= self.total_steps
-        self._checkpoint(on_checkpoint)
+        self._checkpoint()
         return True
 
-    def _checkpoint(self, on_checkpoint: Callable[[Trainer], None] | None) -> None:
+    def _checkpoint(self) -> None:
         if self.world.is_main:
             self.save()
-            if on_checkpoint:
-                on_checkpoint(self)
         self.world.wait()
 
     def _reached(self, interval_kimg: float) -> bool:
@@ -373,8 +360,7 @@ class Trainer:
         from safetensors.torch import load_file
 
         try:
-            stored = load_file(path)
-            state = {name: v.float() if v.is_floating_point() else v for name, v in stored.items()}
+            state = load_file(path)
             self.averaged.load_state_dict(state)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UsageError(
@@ -428,6 +414,12 @@ class Trainer:
             else:
                 average.copy_(state[name])
 
+    def _description(self) -> dict[str, Any]:
+        description = self.task.description()
+        if description:
+            description["arguments"] = full_arguments(description["architecture"], **description["arguments"])
+        return description
+
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         (self.run_dir / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -438,3 +430,40 @@ def _parts(batch: dict[str, Tensor], count: int) -> Iterator[dict[str, Tensor]]:
         return
     for part in range(count):
         yield {name: value.chunk(count)[part] for name, value in batch.items()}
+
+
+class RunLog:
+    """Writes the records of a run: log.jsonl, and TensorBoard's files where that package is installed.
+
+    Args:
+        folder: Folder of the run.
+        on_record: Called with each record too, for a progress bar.
+    """
+
+    def __init__(self, folder: Path, on_record: Callable[[Record], None] | None = None) -> None:
+        self.folder, self.on_record = folder, on_record
+        self._board: Any = None
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, record: Record) -> None:
+        """Append a record; it has "kimg" and any number of other figures."""
+        rounded = {name: float(f"{value:.6g}") for name, value in record.items()}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rounded) + "\n")
+        if self._board is not None:
+            images = round(record["kimg"] * 1000)
+            for name, value in record.items():
+                if name != "kimg":
+                    self._board.add_scalar(name, value, images)
+            self._board.flush()
+        log.info(" ".join(f"{name}={value:.4g}" for name, value in rounded.items()))
+        if self.on_record is not None:
+            self.on_record(record)
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._board is not None:
+            self._board.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from exprgan.models.mouth_interior import CROP_PX_PER_CM
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -35,6 +38,78 @@ def roughness(values: Tensor) -> Tensor:
     along_x = values[..., :, 1:] - values[..., :, :-1]
     along_y = values[..., 1:, :] - values[..., :-1, :]
     return along_x.abs().mean() + along_y.abs().mean()
+
+
+LEAST_WEIGHT, FACE_WEIGHT, MOUTH_WEIGHT = 0.05, 0.7, 0.8
+"""Weights of a picture's pixels: everywhere, added by importance, and added in the mouth where it is painted.
+
+Outside the face a rendered pair differs by noise only, which counts little.
+"""
+SMOOTH_WEIGHT = 0.2
+"""Weight of the warp's roughness where no flow is given."""
+
+
+def paired_factors(weights: Any) -> dict[str, float]:
+    """Weights of the terms of `picture_losses` and `edit_losses`, from fields lambda_flow and so on."""
+    names = ("flow", "image", "gradient", "mask", "place", "paint", "shade")
+    return {name: getattr(weights, f"lambda_{name}") for name in names} | {"smooth": SMOOTH_WEIGHT}
+
+
+def picture_losses(*errors_shares: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """Terms image and gradient of weighted errors (N, 3, H, W), each with the mean of its weights, added up."""
+    image = [error.abs().mean() / share for error, share in errors_shares]
+    gradient = [roughness(error) / share for error, share in errors_shares]
+    return {"image": torch.stack(image).sum(), "gradient": torch.stack(gradient).sum()}
+
+
+class Interior(NamedTuple):
+    """A mouth's interior as edited and as known; (N, C, H, W).
+
+    mask, mouth, mask_weight (N, 1, ..): cover in [0, 1], the true one, its weight. place_cm, true_cm (N, 2, ..) and
+    place_weight (N, 1, ..): place on the chart. paint, true_paint (N, 3, ..) and paint_weight (N, 1, ..): what the
+    chart shows at the true place and what it should.
+    """
+
+    mask: Tensor
+    mouth: Tensor
+    mask_weight: Tensor
+    place_cm: Tensor
+    true_cm: Tensor
+    place_weight: Tensor
+    paint: Tensor
+    true_paint: Tensor
+    paint_weight: Tensor
+
+
+def edit_losses(
+    flow_px: Tensor,
+    shade: Tensor,
+    true_px: Tensor,
+    flow_weight: Tensor,
+    importance: Tensor,
+    interior: Interior,
+) -> dict[str, Tensor]:
+    """Terms of an edit's maps against what is known of them.
+
+    Args:
+        flow_px, true_px: (N, 2, H, W), displacement and the true one, in px of the 256-px crop.
+        shade: (N, C, H, W), light.
+        flow_weight: (N, 1, H, W), 0 where the true displacement is not known.
+        importance: (N, 1, H, W) in [0, 1].
+        interior: The mouth's interior, at any resolution.
+    """
+    has_flow = flow_weight.amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
+    flow_weight = flow_weight * (0.15 + 0.35 * (importance > 0.1) + importance)
+    place_error_px = (interior.place_cm - interior.true_cm) * CROP_PX_PER_CM
+    return {
+        "flow": flow_loss(flow_px, true_px, flow_weight),
+        "mask": mask_loss(interior.mask, interior.mouth, interior.mask_weight),
+        "place": flow_loss(place_error_px, torch.zeros_like(place_error_px), interior.place_weight),
+        "paint": weighted_mean((interior.paint - interior.true_paint).abs(), interior.paint_weight),
+        "shade": ((1.05 - importance) * shade.abs()).mean() + roughness(shade),
+        # where no flow is given, the warp is held smooth
+        "smooth": roughness(flow_px * (1 - has_flow)),
+    }
 
 
 def psnr(image: Tensor, image_true: Tensor, weight: Tensor) -> Tensor:
@@ -176,6 +251,20 @@ def identity(embed: Callable[[Tensor], Tensor], image: Tensor, image_true: Tenso
     with torch.no_grad():
         wanted = embed(image_true).detach()
     return (1 - F.cosine_similarity(embed(image).float(), wanted.float(), dim=1)).mean()
+
+
+def contrast(first: Tensor, second: Tensor, person: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """InfoNCE of unit vectors (N, D) of N pairs, both ways, and how often the right one is the nearest.
+
+    Pairs of the same person (N,) are no examples of different ones.
+    """
+    similarity = first @ second.T / temperature
+    same = person[:, None] == person[None]
+    others = same & ~torch.eye(len(first), dtype=torch.bool, device=same.device)
+    similarity = similarity.masked_fill(others, -torch.inf)
+    target = torch.arange(len(first), device=similarity.device)
+    loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+    return loss, (similarity.argmax(dim=1) == target).float().mean()
 
 
 def hard_mean(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
+from exprgan.models.pixels import signed
 from exprgan.models.segmenters import CLASS_NAMES, SEGMENTERS, BiSeNet, UNet
 from exprgan.samples.segmentation import IGNORE, SegmentationSamples, class_sets, random_crop
 from exprgan.training.losses import hard_mean
@@ -111,7 +112,7 @@ class SegmenterTask(Task):
         return {"image": torch.from_numpy(image), "labels": torch.from_numpy(labels)}
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        image = batch["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        image = signed(batch["image"].permute(0, 3, 1, 2))
         labels = batch["labels"].long()
         pixel_loss = self.pixel_loss.to(image.device)
         if isinstance(model, UNet):

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.errors import UsageError
-from exprgan.training import distributed, settings
-from exprgan.training.loop import LoopConfig, Trainer
-from exprgan.training.run_log import Record
+from exprgan.samples.labelled import LabelledMix
+from exprgan.training import (
+    adversarial,
+    distributed,
+    face_proposer,
+    features,
+    judges,
+    landmarks,
+    segmenter,
+    settings,
+    transfer,
+    unified,
+)
+from exprgan.training.adversarial import AdversarialConfig
+from exprgan.training.judges import IdentityConfig, JudgeConfig
+from exprgan.training.loop import LoopConfig, Record, Trainer
+from exprgan.training.segmenter import SegmenterConfig
 from exprgan.training.task import Task, TrainingFiles
 
 
@@ -23,25 +35,9 @@ from exprgan.training.task import Task, TrainingFiles
 class Recipe:
     """How a network is trained."""
 
-    loop: LoopConfig  # the loop's defaults
-    module: str  # of exprgan.training: has `make_task(files, config) -> Task`
-    config: str = ""  # class of that module with the task's own settings
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # of its settings, by name
-
-    def task_config(self) -> Any:
-        """The task's own settings, by default."""
-        config = getattr(self._module(), self.config)()
-        for name, value in self.changes.items():
-            config = settings.replaced(config, name, value)
-        return config
-
-    def make_task(self, files: TrainingFiles, config: Any) -> Task:
-        """The task; reads the data sets."""
-        make: Callable[[TrainingFiles, Any], Task] = self._module().make_task
-        return make(files, config)
-
-    def _module(self) -> Any:
-        return importlib.import_module(f"exprgan.training.{self.module}")
+    make_task: Callable[[TrainingFiles, Any], Task]  # from the task's settings; reads the data sets
+    task: Any  # the task's own settings, by default
+    loop: LoopConfig  # the loop's
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,13 @@ def configure(
         loop_changes: Further settings of the loop.
 
     Raises:
-        UsageError: The network or a setting is unknown, or a value is not of its type.
+        UsageError: A setting is unknown, or a value is not of its type.
         DeviceError: The device is not there.
     """
-    recipe = _recipe(network)
-    loop = dataclasses.replace(recipe.loop, **{"device": resolve_device(device), **loop_changes})
+    recipe = RECIPES[network]
+    loop = replace(recipe.loop, **{"device": resolve_device(device), **loop_changes})
     loop, left = settings.changed(loop, words)
-    task, unknown = settings.changed(recipe.task_config(), left)
+    task, unknown = settings.changed(recipe.task, left)
     settings.refuse(unknown, loop, task)
     return Settings(network, loop, task)
 
@@ -91,7 +87,7 @@ def make_trainer(files: TrainingFiles, chosen: Settings) -> Trainer:
             raise UsageError(
                 f"{source} does not exist; name a set of faces, or a folder with sets, by --data."
             )
-    task = _recipe(chosen.network).make_task(files, chosen.task)
+    task = RECIPES[chosen.network].make_task(files, chosen.task)
     trainer = Trainer(task, chosen.loop, files.output)
     if files.initial is not None:
         trainer.load_weights(files.initial)
@@ -130,12 +126,6 @@ def train(
         distributed.leave()
 
 
-def _recipe(network: str) -> Recipe:
-    if network not in RECIPES:
-        raise UsageError(f"There is no network {network!r} to train; choose from {', '.join(RECIPES)}.")
-    return RECIPES[network]
-
-
 _SEGMENTER_LOOP = LoopConfig(
     duration_kimg=14.0, batch_size=8, learning_rate=2e-3, warmup_kimg=0.5, ema_kimg=0.4
 )
@@ -152,7 +142,7 @@ _GAN_LOOP = LoopConfig(
     clip_norm=math.inf,
     ema_kimg=10.0,
 )
-_GAN_LOOP_OF_8 = dataclasses.replace(_GAN_LOOP, batch_size=8, duration_kimg=1600.0)
+_GAN_LOOP_OF_8 = replace(_GAN_LOOP, batch_size=8, duration_kimg=1600.0)
 
 _JUDGE_LOOP = LoopConfig(
     duration_kimg=48.0, batch_size=32, learning_rate=1.5e-3, weight_decay=2e-2, clip_norm=5.0
@@ -160,6 +150,8 @@ _JUDGE_LOOP = LoopConfig(
 
 RECIPES = {
     "unified": Recipe(
+        unified.make_task,
+        unified.UnifiedConfig(),
         LoopConfig(
             duration_kimg=34.0,
             batch_size=8,
@@ -169,24 +161,23 @@ RECIPES = {
             clip_norm=10.0,
             workers=1,
         ),
-        "unified",
-        "UnifiedConfig",
     ),
-    "hierarchical": Recipe(_GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "hierarchical"}),
+    "hierarchical": Recipe(adversarial.make_task, AdversarialConfig(architecture="hierarchical"), _GAN_LOOP),
     "unified_end_to_end": Recipe(
-        dataclasses.replace(_GAN_LOOP, batch_size=8, duration_kimg=100.0),
-        "adversarial",
-        "AdversarialConfig",
-        {"architecture": "unified_end_to_end", "image_size": 256},
+        adversarial.make_task,
+        AdversarialConfig(architecture="unified_end_to_end", mix=LabelledMix(image_size=256)),
+        replace(_GAN_LOOP, batch_size=8, duration_kimg=100.0),
     ),
-    "stargan": Recipe(_GAN_LOOP, "adversarial", "AdversarialConfig", {"architecture": "stargan"}),
+    "stargan": Recipe(adversarial.make_task, AdversarialConfig(architecture="stargan"), _GAN_LOOP),
     "sargan": Recipe(
-        _GAN_LOOP_OF_8, "adversarial", "AdversarialConfig", {"architecture": "sargan", "lambda_rec": 1.0}
+        adversarial.make_task, AdversarialConfig(architecture="sargan", lambda_rec=1.0), _GAN_LOOP_OF_8
     ),
     "usgan": Recipe(
-        _GAN_LOOP_OF_8, "adversarial", "AdversarialConfig", {"architecture": "usgan", "lambda_rec": 1.0}
+        adversarial.make_task, AdversarialConfig(architecture="usgan", lambda_rec=1.0), _GAN_LOOP_OF_8
     ),
     "transfer": Recipe(
+        transfer.make_task,
+        transfer.TransferConfig(),
         LoopConfig(
             duration_kimg=20.0,
             batch_size=4,
@@ -195,38 +186,30 @@ RECIPES = {
             ema_kimg=0.6,
             clip_norm=10.0,
         ),
-        "transfer",
-        "TransferConfig",
     ),
-    "unet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "unet"}),
-    "bisenet": Recipe(_SEGMENTER_LOOP, "segmenter", "SegmenterConfig", {"architecture": "bisenet"}),
+    "unet": Recipe(segmenter.make_task, SegmenterConfig(architecture="unet"), _SEGMENTER_LOOP),
+    "bisenet": Recipe(segmenter.make_task, SegmenterConfig(architecture="bisenet"), _SEGMENTER_LOOP),
     "landmarks": Recipe(
+        landmarks.make_task,
+        landmarks.LandmarkTrainingConfig(),
         LoopConfig(duration_kimg=160.0, batch_size=32, learning_rate=2e-3, ema_kimg=4.0, seed=1),
-        "landmarks",
-        "LandmarkTrainingConfig",
     ),
     "face_proposer": Recipe(
+        face_proposer.make_task,
+        face_proposer.ProposerTrainingConfig(),
         LoopConfig(duration_kimg=45.0, learning_rate=2e-3, seed=1),
-        "face_proposer",
-        "ProposerTrainingConfig",
     ),
     "features": Recipe(
+        features.make_task,
+        features.FeatureConfig(),
         LoopConfig(duration_kimg=14.0, batch_size=32, learning_rate=8e-4, clip_norm=10.0, seed=1),
-        "features",
-        "FeatureConfig",
     ),
-    "judge": Recipe(
-        _JUDGE_LOOP,
-        "judges",
-        "JudgeConfig",
-    ),
+    "judge": Recipe(judges.make_task, JudgeConfig(), _JUDGE_LOOP),
     "judge_rendered": Recipe(
-        dataclasses.replace(_JUDGE_LOOP, duration_kimg=38.0), "judges", "JudgeConfig", {"rendered": True}
+        judges.make_task, JudgeConfig(rendered=True), replace(_JUDGE_LOOP, duration_kimg=38.0)
     ),
     "judge_identity": Recipe(
-        dataclasses.replace(_JUDGE_LOOP, duration_kimg=20.0, batch_size=64),
-        "judges",
-        "IdentityConfig",
+        judges.make_task, IdentityConfig(), replace(_JUDGE_LOOP, duration_kimg=20.0, batch_size=64)
     ),
 }
 """What `exprgan train` knows. Settings are the papers' where a paper has them, else those that the bundled weights were

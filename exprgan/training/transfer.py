@@ -21,14 +21,13 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models import build
-from exprgan.models.mouth_interior import CROP_PX_PER_CM
+from exprgan.models.pixels import signed, unsigned
 from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCritic, TransferNet
 from exprgan.samples.transfer_pairs import TransferMix, TransferPairs
 from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders
 from exprgan.training import losses
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
-from exprgan.training.unified import to_signed
 
 MIXED_FOLDER = "mixed"
 """Folder of `exprgan.teacher.mixed_renders` inside the teacher's cache."""
@@ -207,17 +206,17 @@ class TransferTask(Task):
         source = faces.image.roll(len(faces.image) // 2, 0)
         result = averaged.decode(faces.features, faces.partner, faces.image, faces.strength).clamp(-1, 1)
         known = both(batch["is_known"])[:, None, None, None]
-        wanted = to_signed(both(batch["wanted"])) * known - (1 - known)
+        wanted = signed(both(batch["target"])) * known - (1 - known)
         columns = [source, faces.image, result, wanted]
         if averaged.chart is not None:
             flow = averaged.decode_edit(faces.features, faces.partner, faces.strength).flow_px
             columns.append(((flow.norm(dim=1, keepdim=True) / 10).clamp(max=1) * 2 - 1).expand_as(source))
         rows = torch.cat(columns, dim=3)
         halves = torch.cat(list(rows.chunk(2)), dim=3)
-        return ((torch.cat(list(halves), dim=1) + 1) * 127.5).round().to(torch.uint8)
+        return unsigned(torch.cat(list(halves), dim=1))
 
     def _encode(self, net: TransferNet, batch: dict[str, Tensor]) -> _Batch:
-        seen, image = to_signed(both(batch["seen"])), to_signed(both(batch["image"]))
+        seen, image = signed(both(batch["seen"])), signed(both(batch["source"]))
         features = net.encode(seen.contiguous(memory_format=torch.channels_last))
         partner = features.related.roll(len(seen) // 2, 0)
         return _Batch(image, features, partner, both(batch["strength"]))
@@ -259,43 +258,41 @@ class TransferTask(Task):
         self, net: TransferNet, batch: dict[str, Tensor], swapped: Tensor, edit: HalfEdit | None
     ) -> dict[str, Tensor]:
         """Swapped images against the true answers, and an edit against what is known of it."""
-        wanted = to_signed(both(batch["wanted"]))
+        wanted = signed(both(batch["target"]))
         known = both(batch["is_known"])[:, None, None, None]
         importance = both(batch["importance"]).float() / 255
-        # outside the face a rendered pair differs by noise only: let it count little
-        weight = (0.05 + 0.7 * importance) * known
+        weight = (losses.LEAST_WEIGHT + losses.FACE_WEIGHT * importance) * known
         share = weight.mean().clamp(min=1e-3)
         if edit is None:
-            error = (swapped - wanted) * weight
-            return {"image": error.abs().mean() / share, "gradient": losses.roughness(error) / share}
+            return losses.picture_losses(((swapped - wanted) * weight, share))
         assert net.chart is not None
         mouth = both(batch["mouth"]).float() / 255
         mouth_known = both(batch["mouth_known"]).float() / 255 * known
         place_true, place_known = both(batch["place_cm"]), both(batch["place_known"]) * known
-        flow_weight = both(batch["flow_weight"]) * known
-        has_flow = flow_weight.amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
-        image = to_signed(both(batch["image"]))
+        image = signed(both(batch["source"]))
         shaded = net.edited(image, edit._replace(mask=torch.zeros_like(edit.mask)))
         # the interior's place and light learn from what is known of them, the mask and all else from the picture
         result = shaded + edit.mask * (net.chart(edit.interior).detach() - shaded)
         # where a mouth opens without a known place, in renders of heads, only the mask can learn
         seen_weight = weight * (1 - mouth * (1 - place_known))
-        error = (result - wanted) * seen_weight
-        place_error_px = (edit.interior[:, :2] - place_true) * CROP_PX_PER_CM
-        place_weight = place_known * (0.15 + mouth)
-        true_paint = net.chart(torch.cat([place_true, edit.interior[:, 2:]], dim=1))
-        flow_weight = flow_weight * (0.15 + 0.35 * (importance > 0.1) + importance)
-        return {
-            "flow": losses.flow_loss(edit.flow_px, both(batch["flow_px"]), flow_weight),
-            "image": error.abs().mean() / share,
-            "gradient": losses.roughness(error) / share,
-            "mask": losses.mask_loss(edit.mask, mouth, (0.2 + importance) * mouth_known),
-            "place": losses.flow_loss(place_error_px, torch.zeros_like(place_error_px), place_weight),
-            "paint": losses.weighted_mean((true_paint - wanted).abs(), place_known * mouth),
-            "shade": ((1.05 - importance) * edit.shade.abs()).mean() + losses.roughness(edit.shade),
-            # where no flow is given, the warp is held smooth
-            "smooth": losses.roughness(edit.flow_px * (1 - has_flow)),
-        }
+        return losses.picture_losses(((result - wanted) * seen_weight, share)) | losses.edit_losses(
+            edit.flow_px,
+            edit.shade,
+            both(batch["flow_px"]),
+            both(batch["flow_weight"]) * known,
+            importance,
+            losses.Interior(
+                mask=edit.mask,
+                mouth=mouth,
+                mask_weight=(0.2 + importance) * mouth_known,
+                place_cm=edit.interior[:, :2],
+                true_cm=place_true,
+                place_weight=place_known * (0.15 + mouth),
+                paint=net.chart(torch.cat([place_true, edit.interior[:, 2:]], dim=1)),
+                true_paint=wanted,
+                paint_weight=place_known * mouth,
+            ),
+        )
 
     def _total(self, terms: dict[str, Tensor]) -> Tensor:
         weights = self.config.loss
@@ -306,15 +303,9 @@ class TransferTask(Task):
             "units_swapped": weights.lambda_units_swapped,
             "multi_class": weights.lambda_multi_class,
             "swap": weights.lambda_swap,
-            "flow": weights.lambda_paired * weights.lambda_flow,
-            "image": weights.lambda_paired * weights.lambda_image,
-            "gradient": weights.lambda_paired * weights.lambda_gradient,
-            "mask": weights.lambda_paired * weights.lambda_mask,
-            "place": weights.lambda_paired * weights.lambda_place,
-            "paint": weights.lambda_paired * weights.lambda_paint,
-            "shade": weights.lambda_paired * weights.lambda_shade,
-            "smooth": weights.lambda_paired * 0.2,
         }
+        paired = losses.paired_factors(weights)
+        factors |= {name: weights.lambda_paired * factor for name, factor in paired.items()}
         return torch.stack([factors[name] * value for name, value in terms.items()]).sum()
 
 

@@ -19,7 +19,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models import build
-from exprgan.models.mouth_interior import CROP_PX_PER_CM
+from exprgan.models.pixels import signed, signed_channels_last, unsigned
 from exprgan.models.unified import (
     PAINT_WINDOW,
     EditMaps,
@@ -96,14 +96,9 @@ class UnifiedTask(Task):
             return paired_losses(edit, model.chart, batch, self.config.loss)
 
 
-def to_signed(image: Tensor) -> Tensor:
-    """uint8 image to float32 in [-1, 1]."""
-    return image.float() / 127.5 - 1
-
-
 def network_inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Arguments of the generator from a batch of `exprgan.samples.pairs.augment`."""
-    image = to_signed(batch["seen"]).contiguous(memory_format=torch.channels_last)
+    """Arguments of the generator from a batch of `exprgan.samples.pairs.PairSamples`."""
+    image = signed_channels_last(batch["seen"])
     return image, batch["regions"].float() / 255, batch["expression"], batch["strength"]
 
 
@@ -116,16 +111,14 @@ def paired_losses(
     chart learns from the true place, the light from the picture at the true place, the mask and all else
     from the edited picture.
     """
-    source, target = to_signed(batch["source"]), to_signed(batch["target"])
+    source, target = signed(batch["source"]), signed(batch["target"])
     importance, mouth = batch["importance"].float() / 255, batch["mouth"].float() / 255
-    known_flow = batch["flow_weight"].amax(dim=(1, 2, 3), keepdim=True).gt(0).float()
     half, mask, interior = edit.half, edit.mask, edit.interior
     assert interior is not None
     flow_px, shade = half[:, :2], half[:, 2:]
 
-    # outside the face a rendered pair differs by noise only: let it count little
     half_importance, half_mouth = losses.downsample(importance, 2), losses.downsample(mouth, 2)
-    half_weight = (0.05 + 0.7 * half_importance) * (half_mouth <= 0)
+    half_weight = (losses.LEAST_WEIGHT + losses.FACE_WEIGHT * half_importance) * (half_mouth <= 0)
     half_fake = shaded_warp(losses.downsample(source, 2), flow_px / 2, shade)
     half_error = (half_fake - losses.downsample(target, 2)) * half_weight
 
@@ -138,38 +131,30 @@ def paired_losses(
     place, place_known = batch["place_cm"][half_box], batch["place_known"][half_box]
     painted = double(place_known).ge(1).float()
     # where a mouth opens without a known place, in renders of heads, only the mask can learn
-    box_weight = (0.05 + 0.7 * importance[box] + 0.8 * box_mouth) * (
-        painted + (1 - painted) * (1 - box_mouth)
-    )
+    box_weight = losses.LEAST_WEIGHT + losses.FACE_WEIGHT * importance[box] + losses.MOUTH_WEIGHT * box_mouth
+    box_weight = box_weight * (painted + (1 - painted) * (1 - box_mouth))
     box_error = (under + mask * (chart(wide).detach() - under) - box_target) * box_weight
-    true_paint = chart(torch.cat([double(place), wide[:, 2:]], dim=1))
-    place_error_px = (interior[:, :2] - place) * CROP_PX_PER_CM
-    place_weight = place_known * (0.15 + losses.downsample(box_mouth, 2))
-
-    flow_weight = batch["flow_weight"] * (0.15 + 0.35 * (half_importance > 0.1) + half_importance)
-    terms = {
-        "flow": losses.flow_loss(flow_px, batch["flow_px"], flow_weight),
-        "image": half_error.abs().mean() / half_weight.mean() + box_error.abs().mean() / box_weight.mean(),
-        "gradient": losses.roughness(half_error) / half_weight.mean()
-        + losses.roughness(box_error) / box_weight.mean(),
-        "mask": losses.mask_loss(mask, box_mouth, 0.2 + importance[box]),
-        "place": losses.flow_loss(place_error_px, torch.zeros_like(place_error_px), place_weight),
-        "paint": losses.weighted_mean((true_paint - box_target).abs(), painted * box_mouth),
-        "shade": ((1.05 - half_importance) * shade.abs()).mean() + losses.roughness(shade),
-        # where no flow is given, the warp is held smooth
-        "smooth": losses.roughness(flow_px * (1 - known_flow)),
-    }
-    total = (
-        weights.lambda_flow * terms["flow"]
-        + weights.lambda_image * terms["image"]
-        + weights.lambda_gradient * terms["gradient"]
-        + weights.lambda_mask * terms["mask"]
-        + weights.lambda_place * terms["place"]
-        + weights.lambda_paint * terms["paint"]
-        + weights.lambda_shade * terms["shade"]
-        + 0.2 * terms["smooth"]
+    terms = losses.picture_losses((half_error, half_weight.mean()), (box_error, box_weight.mean()))
+    terms |= losses.edit_losses(
+        flow_px,
+        shade,
+        batch["flow_px"],
+        batch["flow_weight"],
+        half_importance,
+        losses.Interior(
+            mask=mask,
+            mouth=box_mouth,
+            mask_weight=0.2 + importance[box],
+            place_cm=interior[:, :2],
+            true_cm=place,
+            place_weight=place_known * (0.15 + losses.downsample(box_mouth, 2)),
+            paint=chart(torch.cat([double(place), wide[:, 2:]], dim=1)),
+            true_paint=box_target,
+            paint_weight=painted * box_mouth,
+        ),
     )
-    return total, terms
+    factors = losses.paired_factors(weights)
+    return torch.stack([factors[name] * value for name, value in terms.items()]).sum(), terms
 
 
 @torch.no_grad()
@@ -184,14 +169,14 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
     margins = (left, full.shape[-1] - left - width, top, full.shape[-2] - top - height)
     paint, mask = F.pad(model.chart(double(edit.interior)), margins), F.pad(edit.mask, margins)
     maps = EditMaps(full[:, :2], full[:, 2:], paint, mask)
-    source = to_signed(batch["source"])
+    source = signed(batch["source"])
     fake = apply_maps(source, maps).clamp(-1, 1)
     length = (maps.flow_px.norm(dim=1, keepdim=True) / 10).clamp(max=1) * 2 - 1
     mask = maps.mask * 2 - 1
-    columns = [source, fake, to_signed(batch["target"]), length.expand_as(fake), mask.expand_as(fake)]
+    columns = [source, fake, signed(batch["target"]), length.expand_as(fake), mask.expand_as(fake)]
     rows = torch.cat(columns, dim=3)
     picture = torch.cat(list(rows), dim=1)
-    return ((picture + 1) * 127.5).round().to(torch.uint8)
+    return unsigned(picture)
 
 
 def make_samples(data: Path, teacher: Path, cache: Path, mix: PairMix) -> PairSamples:

@@ -12,7 +12,8 @@ import torch
 from exprgan.bench import training_speed
 from exprgan.bench.plain_stargan import N_CRITIC, PlainStarGAN
 from exprgan.bench.training_speed import Setup, Turns
-from exprgan.training.adversarial import AdversarialTask, to_signed
+from exprgan.models.pixels import signed_channels_last
+from exprgan.training.adversarial import AdversarialTask
 from exprgan.training.start import configure
 
 SETUP = Setup(batch_size=3, image_size=32, width=4, critic_layers=3)
@@ -36,10 +37,10 @@ def test_the_plain_code_does_the_work_of_ours() -> None:
     copy_weights(system.generator, ours.generator)
     copy_weights(system.critics["global"], ours.critic)
     batch = SETUP.batches()[0]
-    image, rest = to_signed(batch["image"]), (batch["expression"], batch["target"])
+    image, rest = signed_channels_last(batch["image"]), (batch["expression"], batch["target"])
     pairs = (
-        (task.critics_loss(system, batch)[0], ours.critic_loss(image, *rest, batch["alpha"])),
-        (task.generators_loss(system, batch)[0], ours.generator_loss(image, *rest)),
+        (task.d_loss(system, batch)[0], ours.critic_loss(image, *rest, batch["alpha"])),
+        (task.g_loss(system, batch)[0], ours.generator_loss(image, *rest)),
     )
     for theirs, plain in pairs:
         torch.testing.assert_close(theirs, plain, rtol=1e-4, atol=1e-5)
@@ -64,7 +65,9 @@ def test_the_generator_moves_in_every_fifth_step() -> None:
     moved = []
     for batch in SETUP.batches(N_CRITIC):
         before = [weight.clone() for weight in (system.generator.main[0].weight, system.critic.source.weight)]
-        system.step(to_signed(batch["image"]), batch["expression"], batch["target"], batch["alpha"])
+        system.step(
+            signed_channels_last(batch["image"]), batch["expression"], batch["target"], batch["alpha"]
+        )
         after = (system.generator.main[0].weight, system.critic.source.weight)
         moved.append([not torch.equal(a, b) for a, b in zip(before, after, strict=True)])
     assert moved == [[False, True]] * 4 + [[True, True]]

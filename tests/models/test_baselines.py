@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from exprgan.models import build
-from exprgan.models.discriminators import PatchDiscriminator
 from exprgan.models.sargan import SARB, SARGAN, SEDN, USGAN
-from exprgan.models.stargan import StarGAN, with_expression
+from exprgan.models.stargan import PatchDiscriminator, StarGAN, with_expression
 
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "stargan": lambda: StarGAN(num_classes=8, width=4, num_blocks=2),

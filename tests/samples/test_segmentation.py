@@ -10,6 +10,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.samples.augment import occlude, photometric, procedural_background, shade
 from exprgan.samples.segmentation import (
     FLIP_TABLE,
     IGNORE,
@@ -22,7 +23,6 @@ from exprgan.samples.segmentation import (
     draw_partial_labels,
     jitter_matrix,
 )
-from exprgan.samples.segmentation_augment import occlude, photometric, procedural_background, shade
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from exprgan.errors import ExprganError, UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build, hierarchical
+from exprgan.models import build, full_arguments, hierarchical
 from exprgan.models.hierarchical import HierarchicalGenerator
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource
 from exprgan.training import start
@@ -111,13 +111,13 @@ def test_the_losses_are_the_papers(tmp_path: Path) -> None:
     system: Any = task.build()
     batch = batch_of(task)
     x = batch["image"].float() / 127.5 - 1
-    loss_d, terms_d = task.critics_loss(system, batch)
+    loss_d, terms_d = task.d_loss(system, batch)
     y = system.generator(x, batch["target"]).detach()
     critic = system.critics["global"]
     cross_entropy = torch.nn.functional.cross_entropy
     wanted = critic(y)[0].mean() - critic(x)[0].mean() + cross_entropy(critic(x)[1], batch["expression"])
     torch.testing.assert_close(loss_d - 10 * terms_d["D_gp"], wanted, rtol=1e-4, atol=1e-5)
-    loss_g, _ = task.generators_loss(system, batch)
+    loss_g, _ = task.g_loss(system, batch)
     back = system.generator(y, batch["expression"])
     wanted = (
         -critic(y)[0].mean() + cross_entropy(critic(y)[1], batch["target"]) + 10 * (x - back).abs().mean()
@@ -142,7 +142,7 @@ def test_gan_losses_reach_the_segmenters_first_layer(segmenter: str, fusion: str
     system = task.build()
     batch = batch_of(task)
     first = next(system.generator.segmenter.parameters())
-    loss, terms = task.generators_loss(system, batch)
+    loss, terms = task.g_loss(system, batch)
     assert "S" not in terms  # the GAN losses alone
     (gradient,) = torch.autograd.grad(loss, first)
     assert float(gradient.norm()) > 0
@@ -155,7 +155,7 @@ def test_gan_losses_do_not_reach_the_segmenter_through_detached_masks(
     system = task.build()
     own = HierarchicalGenerator.region_masks
     monkeypatch.setattr(HierarchicalGenerator, "region_masks", lambda self, image: own(self, image).detach())
-    loss, _ = task.generators_loss(system, batch_of(task))
+    loss, _ = task.g_loss(system, batch_of(task))
     weights = list(system.generator.segmenter.parameters())
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     assert all(gradient is None for gradient in gradients)
@@ -165,7 +165,7 @@ def test_gan_losses_do_not_reach_the_segmenter_through_detached_masks(
 def test_hard_masks_and_boxes_let_no_gradient_through(masks: str) -> None:
     task = small_hierarchy(masks=masks)
     system = task.build()
-    loss, _ = task.generators_loss(system, batch_of(task))
+    loss, _ = task.g_loss(system, batch_of(task))
     gradients = torch.autograd.grad(loss, list(system.generator.segmenter.parameters()), allow_unused=True)
     assert all(gradient is None or float(gradient.abs().max()) == 0 for gradient in gradients)
 
@@ -261,6 +261,7 @@ def test_a_run_leaves_what_rebuilds_its_generator(tmp_path: Path) -> None:
     network: Any = build(description["architecture"], **description["arguments"])
     network.load_state_dict(load_file(tmp_path / "ema.safetensors"))
     assert description["image_size"] == 32
+    assert description["arguments"] == full_arguments("stargan", width=8)
     assert (tmp_path / "samples-000000008.png").exists() and (tmp_path / "ema-000000016.safetensors").exists()
     assert list((tmp_path / "tensorboard").iterdir())
     from PIL import Image
@@ -393,12 +394,12 @@ def test_losses_of_the_edited_picture_reach_the_segmenter_in_our_form_too() -> N
         ]:
             branch.head.weight.normal_(std=0.05)  # fresh heads are nearly silent
     batch = batch_of(task, 1)
-    loss, terms = task.generators_loss(system, batch)
+    loss, terms = task.g_loss(system, batch)
     first = next(system.generator.segmenter.parameters())
     (gradient,) = torch.autograd.grad(loss, first)
     assert float(gradient.norm()) > 0
     assert {"G_adv_mouth", "area_mouth"} <= terms.keys()
-    critic_loss, _ = task.critics_loss(system, batch)
+    critic_loss, _ = task.d_loss(system, batch)
     assert bool(torch.isfinite(critic_loss))
 
 
@@ -420,8 +421,8 @@ def test_features_judge_the_edit_and_are_left_as_they_are() -> None:
     task = small_task(replace(plain, lambda_perceptual=2.0, lambda_identity=3.0), features=features)
     system: Any = task.build()
     batch = batch_of(task)
-    loss, terms = task.generators_loss(system, batch)
-    bare, _ = small_task(plain).generators_loss(system, batch)
+    loss, terms = task.g_loss(system, batch)
+    bare, _ = small_task(plain).g_loss(system, batch)
     assert float(terms["G_perceptual"].detach()) > 0 and float(terms["G_identity"].detach()) > 0
     added = 2 * terms["G_perceptual"] + 3 * terms["G_identity"]
     torch.testing.assert_close(loss - bare, added, rtol=1e-3, atol=1e-4)

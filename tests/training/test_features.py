@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exprgan.action_units import ACTION_UNITS
-from exprgan.edit.regions import to_tensor
 from exprgan.edit.systems import load_system
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FeatureNet, _centres_px
+from exprgan.models.pixels import to_tensor
 from exprgan.samples.segmentation import FACE_OVAL
 from exprgan.samples.views import PHOTO, POINTS, FaceViews, ViewMix, one_hot, to_small, warp_small
 from exprgan.training import losses
@@ -28,10 +28,10 @@ from exprgan.training.features import (
     FeatureConfig,
     FeatureNetConfig,
     FeatureTask,
-    contrast,
     points_error_px,
     units_loss,
 )
+from exprgan.training.losses import contrast
 from exprgan.weights import load_model
 
 SMALL = FeatureNetConfig(widths=(4, 8, 8, 16, 16), num_dimensions=16)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.evaluation.cases import as_signed
 from exprgan.evaluation.judges import report_of, verification
 from exprgan.evaluation.judging import NAMES, Judges
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.judges import EXPRESSION_SQUARE, INPUT_PX, ExpressionJudge, IdentityJudge, cut
+from exprgan.models.pixels import to_tensor
 from exprgan.training.judges import (
     IdentityConfig,
     IdentityNetConfig,
@@ -272,7 +272,7 @@ def bundled() -> Judges:
 
 
 def test_bundled_judges_know_rendered_expressions(bundled: Judges) -> None:
-    images = torch.cat([as_signed(render(name)) for name in RENDERS])
+    images = torch.cat([to_tensor(render(name)) for name in RENDERS])
     found = bundled(images)
     asked = [name.split("_")[1] for name in RENDERS]
     told = [EXPRESSIONS[number] for number in found.expression_rendered]
@@ -281,7 +281,7 @@ def test_bundled_judges_know_rendered_expressions(bundled: Judges) -> None:
 
 
 def test_bundled_identity_judge_tells_people_apart_in_other_light(bundled: Judges) -> None:
-    images = torch.cat([as_signed(render(name)) for name in RENDERS])
+    images = torch.cat([to_tensor(render(name)) for name in RENDERS])
     darker = images * 0.8 - 0.1
     cosine = bundled(images).embedding @ bundled(darker).embedding.T
     assert float(cosine.diagonal().min()) > 0.8

@@ -43,6 +43,15 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
     return {**trainer.model.state_dict(), **{"ema." + k: v for k, v in trainer.ema.state_dict().items()}}
 
 
+def test_fresh_weights_are_those_of_the_seed_and_the_average_starts_from_them(tmp_path: Path) -> None:
+    trainer = Trainer(Line(), CONFIG, tmp_path)
+    torch.manual_seed(CONFIG.seed)
+    for name, value in Line().build().state_dict().items():
+        mine, average = trainer.model.state_dict()[name], trainer.ema.state_dict()[name]
+        assert torch.equal(mine, value) and torch.equal(average, value)
+        assert average.data_ptr() != mine.data_ptr()
+
+
 def test_run_learns(tmp_path: Path) -> None:
     trainer = Trainer(Line(), replace(CONFIG, duration_kimg=0.8), tmp_path)
     assert trainer.run()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from exprgan.training import losses
+from exprgan.training.unified import UnifiedLossWeights
 
 
 def test_weighted_mean_counts_only_weighted_places() -> None:
@@ -146,3 +147,15 @@ def test_hard_mean_keeps_what_is_hard_and_a_least_share() -> None:
 
 def test_l1_is_the_mean_absolute_difference() -> None:
     assert float(losses.l1(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 1.0]))) == pytest.approx(1.5)
+
+
+def test_edit_losses_vanish_at_the_truth_and_hold_an_unknown_warp_smooth() -> None:
+    maps, one = torch.randn(2, 2, 8, 8), torch.ones(2, 1, 8, 8)
+    paint, cover = torch.rand(2, 3, 8, 8), (torch.rand(2, 1, 8, 8) > 0.5).float()
+    known = torch.tensor([1.0, 0.0])[:, None, None, None] * one
+    interior = losses.Interior(cover, cover, one, maps, maps, one, paint, paint, one)
+    terms = losses.edit_losses(maps, torch.zeros_like(paint), maps, known, one * 0.5, interior)
+    assert all(float(terms[name]) < 1e-3 for name in ("flow", "mask", "place", "paint", "shade"))
+    rough = torch.cat([torch.zeros_like(maps[:1]), maps[1:]])
+    torch.testing.assert_close(terms["smooth"], losses.roughness(rough))
+    assert set(losses.paired_factors(UnifiedLossWeights())) == set(terms) | {"image", "gradient"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from exprgan.cli.train import NETWORKS
 from exprgan.errors import UsageError
 from exprgan.training import start
 from exprgan.training.loop import LoopConfig
+from exprgan.training.segmenter import SegmenterConfig
 from exprgan.training.task import Task, TrainingFiles
 from tests.conftest import RunCli
 
@@ -36,17 +38,11 @@ class LineTask(Task):
         return loss, {}
 
 
-class LineRecipe(start.Recipe):
-    """A recipe that needs no data."""
-
-    def make_task(self, files: TrainingFiles, config: Any) -> Task:
-        return LineTask()
-
-
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = LoopConfig(duration_kimg=2.0, batch_size=10, learning_rate=0.1, warmup_kimg=0.0, bf16=False)
-    monkeypatch.setitem(start.RECIPES, "unet", LineRecipe(loop, "segmenter", "SegmenterConfig"))
+    recipe = start.Recipe(lambda files, config: LineTask(), SegmenterConfig(), loop)
+    monkeypatch.setitem(start.RECIPES, "unet", recipe)
 
 
 @pytest.mark.usefixtures("line")
@@ -75,7 +71,7 @@ def test_settings_of_loop_and_task_are_read_by_their_type() -> None:
     defaults = start.RECIPES["landmarks"]
     expected = replace(defaults.loop, batch_size=7, learning_rate=1e-4, bf16=False, max_minutes=3.0)
     assert chosen.loop == expected
-    task = defaults.task_config()
+    task = defaults.task
     assert chosen.task == replace(task, lambda_score=2.0, net=replace(task.net, widths=(8, 16, 24)))
 
 
@@ -94,9 +90,16 @@ def test_the_nearest_setting_is_named() -> None:
         start.configure("unet", ["batchsize=3"], device="cpu")
 
 
-def test_unknown_networks_and_missing_folders_are_errors_of_use(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="choose from unified"):
-        start.configure("gan", device="cpu")
+def test_unknown_networks_are_refused_before_training_is_imported(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "exprgan.training.start")
+    result = run_cli("train", "gan", "--data", tmp_path, "--output", tmp_path / "run")
+    assert (result.code, "choose from unified" in result.stderr) == (2, True)
+    assert "exprgan.training.start" not in sys.modules
+
+
+def test_missing_folders_are_errors_of_use(tmp_path: Path) -> None:
     files = TrainingFiles((str(tmp_path / "none"),), tmp_path / "run")
     with pytest.raises(UsageError, match="does not exist"):
         start.train(files, start.configure("unet", device="cpu"))

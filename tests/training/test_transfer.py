@@ -17,10 +17,9 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.face_model.recipes import RECIPES
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import warp
-from exprgan.samples.pairs import HALF
+from exprgan.samples.pairs import HALF, Pair
 from exprgan.samples.transfer_pairs import (
     PHOTO,
-    Answer,
     TransferMix,
     TransferPairs,
     augment_pair,
@@ -69,12 +68,12 @@ class DrawnPairs:
             self._made[one, two] = sample
         return self._made[one, two]
 
-    def _answer(self, person: int, has: int, wanted: int) -> Answer:
+    def _answer(self, person: int, has: int, wanted: int) -> Pair:
         zeros = np.zeros((HALF, HALF, 2), np.float32)
         nothing = np.zeros((2 * HALF, 2 * HALF), np.uint8)
-        return Answer(
-            image=self.faces.image(8 * person + has),
-            wanted=self.faces.image(8 * person + wanted),
+        return Pair(
+            source=self.faces.image(8 * person + has),
+            target=self.faces.image(8 * person + wanted),
             flow_px=zeros,
             flow_weight=zeros[..., 0],
             mouth=nothing,
@@ -220,7 +219,7 @@ def test_samples_are_pure_functions_of_their_number(pairs: TransferPairs) -> Non
     first, again, other = pairs(0, 3), pairs(0, 3), pairs(0, 4)
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name], name)
-    assert not np.array_equal(first["image"], other["image"])
+    assert not np.array_equal(first["source"], other["source"])
     assert first["seen"].shape == (2, 3, HALF, HALF) and first["levels"].shape == (2, len(ACTION_UNITS))
     assert first["levels"].min() >= -1 and first["levels"].max() <= 3
 
@@ -233,7 +232,7 @@ def test_answer_is_the_image_moved_by_the_flow(pairs: TransferPairs) -> None:
             torch.from_numpy(
                 cv2.resize(each, (HALF, HALF), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
             ).float()
-            for each in (answer.image, answer.wanted)
+            for each in (answer.source, answer.target)
         )
         flow = torch.from_numpy(answer.flow_px.transpose(2, 0, 1)) / 2
         weight = torch.from_numpy(answer.flow_weight)
@@ -244,7 +243,7 @@ def test_answer_is_the_image_moved_by_the_flow(pairs: TransferPairs) -> None:
 
 def test_same_state_needs_no_change(pairs: TransferPairs) -> None:
     answer = pairs.answer(pairs.people[1], ("eight", 3), ("eight", 3))
-    np.testing.assert_array_equal(answer.image, answer.wanted)
+    np.testing.assert_array_equal(answer.source, answer.target)
     assert not answer.flow_px.any() and not answer.mouth.any() and answer.flow_weight.all()
 
 
@@ -255,7 +254,7 @@ def test_people_of_a_cross_pair_differ_and_share_the_expression(pairs: TransferP
     for number in range(6):
         first, second = only.pair(np.random.default_rng(number))
         assert first.is_known
-        assert not np.array_equal(first.image, second.image)
+        assert not np.array_equal(first.source, second.source)
 
 
 def test_both_puts_first_faces_before_second_ones() -> None:

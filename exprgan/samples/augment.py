@@ -1,6 +1,6 @@
-"""Changes of light, colour, sharpness and surroundings that make rendered faces as varied as photographs.
+"""Changes of place, light, colour, sharpness and surroundings that make training pictures more varied.
 
-Every function takes uint8 RGB (H, W, 3) and a generator, and returns a new image of the same size.
+Images are uint8 RGB (H, W, 3); each function returns a new one of the same size.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+CROP_PX = 256
+"""Side of the aligned crop."""
 
 
 def photometric(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
@@ -25,16 +27,13 @@ def photometric(image: Image, rng: np.random.Generator, strength: float = 1.0) -
     """
     image = _colour(image, rng, strength)
     if rng.random() < 0.1:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        image = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8)
+        image = to_grey(image)
     if rng.random() < 0.35 * strength:
         image = _soften(image, rng)
     if rng.random() < 0.5 * strength:
         image = _noise(image, rng)
     if rng.random() < 0.35:
-        quality = int(rng.integers(25, 95))
-        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        image = jpeg(image, int(rng.integers(25, 95)))
     return image
 
 
@@ -140,3 +139,66 @@ def occlude(image: Image, rng: np.random.Generator) -> tuple[Image, NDArray[np.b
     cv2.fillPoly(covered, [points.astype(np.int32)], 1)
     texture = procedural_background(rng, size)
     return np.where(covered[..., None] > 0, texture, image), covered > 0
+
+
+def jitter_matrix(rng: np.random.Generator, *, can_mirror: bool) -> NDArray[np.float64]:
+    """Similarity (2, 3) about the middle of the crop, as errors of the five points make it."""
+    angle, scale = np.radians(rng.normal(0, 2.5)), float(np.exp(rng.normal(0, 0.04)))
+    shift = rng.normal(0, 3.0, 2)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    if can_mirror and rng.random() < 0.5:
+        linear = linear @ np.diag([-1.0, 1.0])
+    middle = np.full(2, (CROP_PX - 1) / 2)
+    return np.hstack([linear, (middle - linear @ middle + shift)[:, None]])
+
+
+def colour_tables(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Tables (256, 3): gamma, contrast, brightness and a tint for each channel."""
+    x = np.linspace(0, 1, 256)[:, None]
+    gamma = np.exp(rng.normal(0, 0.18))
+    gain = np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.06, 3))
+    curve = np.clip(x**gamma * gain + rng.normal(0, 0.03), 0, 1)
+    return np.rint(curve * 255).astype(np.uint8)
+
+
+def alter_colours(image: Image, tables: Image) -> Image:
+    """Each channel of an RGB image through its table."""
+    return cv2.LUT(image, tables[None]).astype(np.uint8)
+
+
+def to_grey(image: Image) -> Image:
+    """RGB image with three equal channels."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+
+
+def jpeg(image: Image, quality: int) -> Image:
+    """The image with the blocks of JPEG; it is coded as if BGR."""
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def spoil(image: Image, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Blur, low resolution, noise and JPEG artefacts, each now and then."""
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)).astype(np.uint8)
+    if rng.random() < 0.15:
+        size = image.shape[0]
+        small = int(rng.integers(72, 200)) * size // CROP_PX
+        tiny = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(tiny, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    if rng.random() < 0.3:
+        noise = rng.normal(0, rng.uniform(1, 9), image.shape).astype(np.float32)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.2:
+        image = jpeg(image, int(rng.integers(25, 90)))
+    return image
+
+
+def soften(regions: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Region masks as uncertain as a segmenter's: grown or shrunk a little and blurred."""
+    size = int(rng.integers(0, 3)) * 2 + 1
+    if size > 1:
+        operation = cv2.MORPH_DILATE if rng.random() < 0.7 else cv2.MORPH_ERODE
+        regions = cv2.morphologyEx(regions, operation, np.ones((size, size))).astype(np.uint8)
+    return cv2.GaussianBlur(regions, (0, 0), rng.uniform(0.4, 2.0)).astype(np.uint8)
