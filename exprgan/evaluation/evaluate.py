@@ -19,11 +19,10 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.systems import segmenter_of
 from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
-from exprgan.evaluation.blendshapes import Landmarker
 from exprgan.evaluation.cases import Cases, choose, held_out_split
 from exprgan.evaluation.contestants import Contestant, NoEdit, Teacher, trained, transferring
-from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import FACE_CLASSES, MASK_MARGIN_PX, NAMES, Judges
+from exprgan.evaluation.outside import Inception, Landmarker
 from exprgan.evaluation.protocol import Measured, Protocol, rounded_to_8_bits
 from exprgan.evaluation.report import SCHEMA, Pictures, write_report
 from exprgan.evaluation.sources import SEGMENTERS, TRANSFER, titles
@@ -93,13 +92,13 @@ def evaluate(
         sets = open_sets(options.data)
         judges = _judges(options.weights)
         record = _head(sets, judges, options, command)
-        systems = [s for s in sources if not _is_segmenter(s)]
+        systems = [files for files in sources if files.architecture not in SEGMENTERS]
         faces: list[Pictures] = []
         if systems:
             with Landmarker(options.landmarker) if options.landmarker else nullcontext() as landmarker:
                 faces = _measure(systems, sets, judges, landmarker, options, record, progress)
         record["segmenters"] = [
-            row for source in _segmenters(sources) for row in _segmenter_rows(*source, sets)
+            row for found in _segmenters(sources) for row in _segmenter_rows(*found, sets)
         ]
         write_report(options.output, record, faces, by_face=options.compare)
         return record
@@ -124,15 +123,10 @@ def _torchmetrics_version() -> str:
     return str(torchmetrics.__version__)
 
 
-def _is_segmenter(source: NetworkFiles) -> bool:
-    return source.architecture in SEGMENTERS
-
-
 def _head(
     sets: Sequence[FaceSet], judges: Judges, options: EvalOptions, command: Sequence[str]
 ) -> dict[str, Any]:
     """The parts of the record that need no measurement."""
-    manifest = read_manifest(judges.folder)
     return {
         "schema": SCHEMA,
         "command": list(command),
@@ -157,11 +151,11 @@ def _head(
         "judges": [
             {
                 "name": name,
-                "sha256": manifest[name].sha256,
-                "report": judges.configs[name]["report"],
-                "tested_classes": judges.configs[name].get("tested_classes", []),
+                "sha256": files.sha256,
+                "report": files.config["report"],
+                "tested_classes": files.config.get("tested_classes", []),
             }
-            for name in NAMES
+            for name, files in judges.files.items()
         ],
         "face_mask": (
             f"{', '.join(FACE_CLASSES)}, with a margin of {MASK_MARGIN_PX} px in the 256-px crop; by the set's masks, "
@@ -235,10 +229,10 @@ def _teacher(sets: Sequence[FaceSet], options: EvalOptions) -> Teacher | None:
     return Teacher(data, options.teacher, options.cache)
 
 
-def _contestant(source: NetworkFiles, title: str, sets: Sequence[FaceSet]) -> Contestant:
-    if source.architecture == TRANSFER:
-        return transferring(source, title, _drivers(sets))
-    return trained(source, title)
+def _contestant(files: NetworkFiles, title: str, sets: Sequence[FaceSet]) -> Contestant:
+    if files.architecture == TRANSFER:
+        return transferring(files, title, _drivers(sets))
+    return trained(files, title)
 
 
 def _drivers(sets: Sequence[FaceSet]) -> Tensor:
@@ -329,17 +323,16 @@ def _differences(
 def _segmenters(sources: Sequence[NetworkFiles]) -> list[tuple[str, nn.Module]]:
     """Segmenters that were named, and those that the systems use, by name."""
     found: dict[str, nn.Module] = {}
-    for source in sources:
-        if source.architecture in SEGMENTERS:
-            found[str(source.run or source.name)] = source.load()
-        elif source.architecture == "unified":
-            used = segmenter_of(source)
-            if used.name not in found:
-                found[used.name] = used.load()
-        elif source.architecture == "hierarchical":
-            inner = source.load().segmenter
-            assert isinstance(inner, nn.Module)
-            found[f"{source.name}'s own"] = inner
+    for files in sources:
+        if files.architecture in SEGMENTERS:
+            found[str(files.run or files.name)] = files.load()
+        elif files.architecture == "unified":
+            segmenter = segmenter_of(files)
+            if segmenter.name not in found:
+                found[segmenter.name] = segmenter.load()
+        elif files.architecture == "hierarchical":
+            network: Any = files.load()
+            found[f"{files.name}'s own"] = network.segmenter
     return list(found.items())
 
 

@@ -1,4 +1,4 @@
-"""How well landmarks and faces are found: `python -m exprgan.evaluation.faces --data DIR`.
+"""How well landmarks and faces are found.
 
 Landmarks: open-faces val, each face's square jittered; error = mean distance over the 478 points in percent
 of the distance between the eyes' centres. Detection: the photos, one face each, and scenes
@@ -7,15 +7,13 @@ made of renders and of open-faces val.
 
 from __future__ import annotations
 
-import argparse
-import json
+import csv
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,11 +28,13 @@ from exprgan.evaluation.made_scenes import (
     match_faces,
 )
 from exprgan.faces import mesh
-from exprgan.faces.detect import FaceDetector
-from exprgan.faces.detectors import open_detector
+from exprgan.faces.detect import BuiltinDetector, FaceDetector
 from exprgan.faces.landmarks import Landmarker
+from exprgan.faces.proposer import Proposer
+from exprgan.faces.retinaface import RetinaFaceDetector, load_network
 from exprgan.samples.landmarks import jittered_square, read_open_faces
 from exprgan.samples.picture import Picture
+from exprgan.weights import NetworkFiles, find
 
 GROUPS = {
     "eyes": (*mesh.RIGHT_EYE, *mesh.LEFT_EYE),
@@ -126,8 +126,6 @@ def count_faces(detector: FaceDetector, scenes: Sequence[Scene]) -> DetectionCou
 
 def read_render_cutouts(data: Path) -> list[Cutout]:
     """Cut-outs of synthetic-faces' test split and of sample-portraits."""
-    import csv
-
     with (data / "synthetic-faces" / "set.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     pairs = [
@@ -139,7 +137,7 @@ def read_render_cutouts(data: Path) -> list[Cutout]:
 
 
 def scenes_of_photos(data: Path, labels: Path | None) -> list[Scene]:
-    """The photos with one true face each, at the place `mediapipe_labels` found where its file is given."""
+    """The photos with one true face each, at the place `exprgan.data.mediapipe_faces` found where its file is given."""
     places = {}
     if labels is not None:
         made = np.load(labels)
@@ -203,41 +201,72 @@ def _report_detection(detector: FaceDetector, scenes: Sequence[Scene]) -> dict[s
     }
 
 
-def main() -> None:
-    """Command line of this module."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with open-faces, photos and so on")
-    parser.add_argument("--weights", type=Path, help="folder of weights; the bundled ones by default")
-    parser.add_argument("--detector", default="builtin", help="builtin or retinaface")
-    parser.add_argument("--photo-labels", type=Path, help="landmarks of photos/ made by mediapipe_labels")
-    parser.add_argument("--scenes", type=int, default=200, help="number of made scenes")
-    parser.add_argument("--seed", type=int, default=0, help="seed of jitter and scenes")
-    arguments = parser.parse_args()
-    cv2.setNumThreads(0)
-    from exprgan.weights import load_model
-
-    landmarker = Landmarker(load_model("landmarks", arguments.weights))
-    pictures = read_open_faces(arguments.data / "open-faces", "val")
-    report: dict[str, Any] = {}
-    for looks in (1, 2, 3):
-        errors = landmark_errors(landmarker, pictures, num_looks=looks, seed=arguments.seed)
-        report[f"landmarks_{looks}_looks"] = summarise(errors)
-    detector = open_detector(arguments.detector, folder=arguments.weights)
-    photos = scenes_of_photos(arguments.data, arguments.photo_labels)
-    report["photos"] = _report_detection(detector, photos)
-    cutouts, backgrounds = read_render_cutouts(arguments.data), faceless_parts(photos)
-    scenes = [
-        make_scene(cutouts, arguments.seed, n, backgrounds=backgrounds) for n in range(arguments.scenes)
-    ]
-    report["made_scenes_of_renders"] = _report_detection(detector, scenes)
+def _detection(
+    detector: FaceDetector,
+    data: Path,
+    pictures: Sequence[Picture],
+    photo_labels: Path | None,
+    scenes: int,
+    seed: int,
+) -> dict[str, Any]:
+    """What a detector finds on the photos and in made scenes; half as many of photographs as of renders."""
+    photos = scenes_of_photos(data, photo_labels)
+    backgrounds = faceless_parts(photos)
     ovals = [cutout_from_landmarks(picture.image, picture.landmarks_xy) for picture in pictures]
-    scenes = [
-        make_scene(ovals, arguments.seed + 1000, n, backgrounds=backgrounds)
-        for n in range(arguments.scenes // 2)
-    ]
-    report["made_scenes_of_photographs"] = _report_detection(detector, scenes)
-    print(json.dumps(report, indent=1))
+    return {
+        "photos": _report_detection(detector, photos),
+        **{
+            f"made_scenes_of_{kind}": _report_detection(
+                detector, [make_scene(cutouts, start, n, backgrounds=backgrounds) for n in range(count)]
+            )
+            for kind, cutouts, start, count in (
+                ("renders", read_render_cutouts(data), seed, scenes),
+                ("photographs", ovals, seed + 1000, scenes // 2),
+            )
+        },
+    }
 
 
-if __name__ == "__main__":
-    main()
+def report_of_landmarks(
+    files: NetworkFiles,
+    data: Path,
+    *,
+    detector: str = "builtin",
+    photo_labels: Path | None = None,
+    scenes: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Errors of a landmark network by number of looks, and what is detected with it.
+
+    Args:
+        files: The network.
+        data: Folder with open-faces, synthetic-faces, photos and sample-portraits.
+        detector: What proposes faces: builtin or retinaface.
+        photo_labels: Landmarks of the photos, made by `exprgan.data.mediapipe_faces`.
+        scenes: Made scenes of renders.
+        seed: Of jitter and scenes.
+    """
+    landmarker = Landmarker(files.load())
+    pictures = read_open_faces(data / "open-faces", "val")
+    errors = {
+        f"landmarks_{looks}_looks": summarise(
+            landmark_errors(landmarker, pictures, num_looks=looks, seed=seed)
+        )
+        for looks in (1, 2, 3)
+    }
+    opened: FaceDetector
+    if detector == "retinaface":
+        opened = RetinaFaceDetector(load_network(), landmarker)
+    else:
+        opened = BuiltinDetector(Proposer(find("face_proposer", files.weights).load()), landmarker)
+    return {**errors, **_detection(opened, data, pictures, photo_labels, scenes, seed)}
+
+
+def report_of_proposer(
+    files: NetworkFiles, data: Path, *, photo_labels: Path | None = None, scenes: int = 200, seed: int = 0
+) -> dict[str, Any]:
+    """What is detected with a proposer of faces; arguments as for `report_of_landmarks`."""
+    landmarker = Landmarker(find("landmarks", files.weights).load())
+    detector = BuiltinDetector(Proposer(files.load()), landmarker)
+    pictures = read_open_faces(data / "open-faces", "val")
+    return _detection(detector, data, pictures, photo_labels, scenes, seed)

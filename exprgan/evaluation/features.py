@@ -1,13 +1,7 @@
-"""What the feature network of training losses knows of held-out faces; no evaluation of a system uses it.
-
-python -m exprgan.evaluation.features --data DIR [--run RUN] [--output metrics.json]
-"""
+"""What the feature network of training losses knows of held-out faces; no evaluation of a system uses it."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +15,10 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
 from exprgan.evaluation.judges import verification
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FaceReading, FeatureNet
 from exprgan.models.pixels import to_tensor
 from exprgan.samples.views import POINTS
-from exprgan.weights import load_model
+from exprgan.weights import NetworkFiles
 
 
 @torch.inference_mode()
@@ -48,13 +41,15 @@ def expression_figures(reading: FaceReading, labels: NDArray[np.int64]) -> dict[
     }
 
 
-def report_of(network: FeatureNet, data: Path) -> dict[str, Any]:
+def report_of(files: NetworkFiles, data: Path) -> dict[str, Any]:
     """Figures by set: synthetic-faces' test identities, open-faces' val split.
 
     Args:
-        network: In eval mode.
+        files: The network.
         data: Folder with open-faces and synthetic-faces.
     """
+    network = files.load()
+    assert isinstance(network, FeatureNet)
     renders, photos = SyntheticFaces(data / "synthetic-faces"), OpenFaces(data / "open-faces")
     rows = np.array(renders.indices("test"))
     of_renders = read_faces(network, renders, rows)
@@ -81,33 +76,3 @@ def report_of(network: FeatureNet, data: Path) -> dict[str, Any]:
             "faces": len(rows),
         },
     }
-
-
-def load_run(run: Path) -> FeatureNet:
-    """The averaged network of a run folder, in eval mode."""
-    from safetensors.torch import load_file
-
-    network = build("features", **json.loads((run / "network.json").read_text())["arguments"])
-    network.load_state_dict(load_file(run / "ema.safetensors"))
-    assert isinstance(network, FeatureNet)
-    return network.eval()
-
-
-def main() -> None:
-    """Print the figures of the bundled network or of a run's as JSON."""
-    parser = argparse.ArgumentParser(description="held-out figures of the feature network")
-    parser.add_argument("--data", type=Path, required=True, help="folder with open-faces and synthetic-faces")
-    parser.add_argument("--run", type=Path, help="folder of a run, instead of the bundled weights")
-    parser.add_argument("--output", type=Path, help="file for the figures, for exprgan.training.publish")
-    chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    network = load_run(chosen.run) if chosen.run else load_model("features")
-    assert isinstance(network, FeatureNet)
-    report = json.dumps(report_of(network, chosen.data), indent=1) + "\n"
-    sys.stdout.write(report)
-    if chosen.output:
-        chosen.output.write_text(report, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

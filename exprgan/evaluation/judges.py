@@ -1,14 +1,7 @@
-"""How good the judges are on held-out faces, and their publication with that in the card.
-
-python -m exprgan.evaluation.judges RUN --data DIR [--name judge] [--save weights]
-"""
+"""How good the judges are on held-out faces."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import textwrap
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -17,8 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from exprgan.action_units import JUDGED_SCORES, SCORES, column
 from exprgan.data.face_set import FaceSet
@@ -26,19 +18,9 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation import metrics
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build
 from exprgan.models.judges import ExpressionJudge, IdentityJudge
 from exprgan.models.pixels import to_tensor
-from exprgan.weights import save_weights
-
-PHOTO_SOURCES = (
-    "open-faces, train split: sfhq and sfhq_t2i (MIT), pixabay (Pixabay licence), fairface (CC BY 4.0), "
-    "london (CC BY 4.0, DeBruine & Jones 2017, Face Research Lab London Set), faker (CC0 1.0)"
-)
-RENDER_SOURCE = "synthetic-faces, train split (renders of this project; asset licences in its LICENSES.txt)"
-HEADLINES = ("accuracy", "balanced_accuracy", "auc", "eer")
-LEAST_TESTED = 2
-"""Labelled held-out photographs of an expression that make it a tested class."""
+from exprgan.weights import NetworkFiles
 
 
 @torch.inference_mode()
@@ -116,13 +98,14 @@ def examine_identity(judge: IdentityJudge, photos: OpenFaces, renders: Synthetic
     }
 
 
-def report_of(judge: nn.Module, data: Path) -> dict[str, Any]:
+def report_of(files: NetworkFiles, data: Path) -> dict[str, Any]:
     """All held-out figures of a judge.
 
     Args:
-        judge: In eval mode.
+        files: The judge.
         data: Folder with open-faces and synthetic-faces.
     """
+    judge = files.load()
     photos, renders = OpenFaces(data / "open-faces"), SyntheticFaces(data / "synthetic-faces")
     if isinstance(judge, IdentityJudge):
         return examine_identity(judge, photos, renders)
@@ -132,151 +115,3 @@ def report_of(judge: nn.Module, data: Path) -> dict[str, Any]:
         "synthetic-faces test": examine_expressions(judge, renders, "test"),
         "correlation with MediaPipe's scores, open-faces val": examine_scores(judge, photos, "val"),
     }
-
-
-CARD = """# {name}: {title}
-
-Architecture `{architecture}` of `exprgan.models.judges`, {parameters:.2f} million parameters, a small residual
-network of our own. Takes {takes} of an aligned crop, RGB in [-1, 1].
-It serves `exprgan eval` alone: no system is trained with it, and it has seen no system's edits and no render of the
-geometry teacher.
-
-Licence of the weights: Apache-2.0. Trained from nothing, {kimg:.0f} thousand samples, on
-{data}
-
-{knows}
-
-Held-out figures:
-
-{figures}
-
-Not for telling people apart outside an evaluation, nor for a judgement about a person: expressions here are
-stereotypes, not emotions felt.
-"""
-
-
-def confusion_table(counts: Sequence[Sequence[int]]) -> str:
-    """Markdown of a confusion matrix, without the classes that never occur."""
-    rows = np.array(counts)
-    kept = [n for n in range(len(EXPRESSIONS)) if rows[n].sum() or rows[:, n].sum()]
-    lines = [
-        "| label \\ judged | " + " | ".join(EXPRESSIONS[n] for n in kept) + " |",
-        "|---" * (len(kept) + 1) + "|",
-    ]
-    lines += [
-        f"| {EXPRESSIONS[n]} | " + " | ".join(str(rows[n, m]) for m in kept) + " |"
-        for n in kept
-        if rows[n].sum()
-    ]
-    return "\n".join(lines)
-
-
-def _figures(report: dict[str, Any]) -> str:
-    parts = []
-    for title, figures in report.items():
-        if "confusion" in figures:
-            parts.append(
-                f"{title}: accuracy {figures['accuracy']:.3f} of {figures['n']} labelled faces, mean over classes "
-                f"{figures['balanced_accuracy']:.3f}.\n\n{confusion_table(figures['confusion'])}"
-            )
-        elif "auc" in figures:
-            parts.append(
-                f"{title}: area under the ROC curve {figures['auc']:.3f}, equal error rate {figures['eer']:.3f} "
-                f"({figures['same_pairs']} pairs of one person, {figures['different_pairs']} of two; mean cosine "
-                f"{figures['cosine_same']:.2f} and {figures['cosine_different']:.2f})."
-            )
-        elif figures:
-            parts.append(
-                f"{title}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()) + "."
-            )
-    return "\n\n".join(parts)
-
-
-def publish(name: str, run: Path, report: dict[str, Any], folder: Path) -> None:
-    """Write a run's judge with its card and held-out figures to a folder of weights.
-
-    Args:
-        name: judge, judge_rendered or judge_identity.
-        run: Folder of the run.
-        report: Of `report_of`.
-        folder: Folder of weights.
-    """
-    network = json.loads((run / "network.json").read_text())
-    kimg = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["kimg"]
-    state = load_file(run / "ema.safetensors")
-    data = [PHOTO_SOURCES] if name == "judge" else [PHOTO_SOURCES, RENDER_SOURCE]
-    config = {
-        **network,
-        "data": data,
-        "metrics": {
-            f"{title}: {key}": figures[key]
-            for title, figures in report.items()
-            for key in HEADLINES
-            if key in figures
-        },
-        "report": report,
-        "training": {**json.loads((run / "options.json").read_text()), "done_kimg": kimg},
-    }
-    if "confusion" in report["synthetic-faces test"]:
-        tested = report["open-faces val" if name == "judge" else "synthetic-faces test"]["confusion"]
-        config["tested_classes"] = [
-            label for label, row in zip(EXPRESSIONS, tested, strict=True) if sum(row) >= LEAST_TESTED
-        ]
-        knows = (
-            f"Classes with labels in training: {', '.join(network['classes'])}. Labels of photographs are soft and "
-            "come from other classifiers: good for happy and neutral, fair for surprise and sad, poor for the others"
-            + (". Contempt and most of disgust are known from renders alone." if name != "judge" else ".")
-            + f" Tested classes: {', '.join(config['tested_classes'])}."
-        )
-        title, takes = "an expression judge for evaluation", "a square from the forehead to below the chin"
-    else:
-        knows = (
-            "Two views of a photo, two frames of a rendered identity and two photographs of a London sitter are the "
-            "same person; views differ by light, colour, sharpness, place and a smooth displacement. The tests below "
-            "are easy: pictures of one person share camera, light and hair there, so they do not show how it does "
-            "on photos of different days."
-        )
-        title, takes = "an identity judge for evaluation", "a square from the brows to the chin"
-    parameters = sum(
-        value.numel() for key, value in state.items() if "running" not in key and "num_batches" not in key
-    )
-    knows = textwrap.fill(knows, 118)
-    card = CARD.format(
-        name=name,
-        title=title,
-        architecture=network["architecture"],
-        parameters=parameters / 1e6,
-        takes=takes,
-        kimg=kimg,
-        data="\n".join(textwrap.fill(f"- {line}", 118, subsequent_indent="  ") for line in data),
-        knows=knows,
-        figures=_figures(report),
-    )
-    save_weights(folder, name, state, config, card)
-
-
-def load_run(run: Path) -> nn.Module:
-    """The averaged judge of a run folder, in eval mode."""
-    network = json.loads((run / "network.json").read_text())
-    judge = build(network["architecture"], **network["arguments"])
-    judge.load_state_dict(load_file(run / "ema.safetensors"))
-    return judge.eval()
-
-
-def main() -> None:
-    """Print a run's held-out figures as JSON; with --save, put it among the weights."""
-    parser = argparse.ArgumentParser(description="held-out figures of a judge")
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder with open-faces and synthetic-faces")
-    parser.add_argument("--name", choices=("judge", "judge_rendered", "judge_identity"), required=True)
-    parser.add_argument("--save", type=Path, help="folder of weights to write to")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    report = report_of(load_run(arguments.run), arguments.data)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
-    if arguments.save:
-        publish(arguments.name, arguments.run, report, arguments.save)
-
-
-if __name__ == "__main__":
-    main()

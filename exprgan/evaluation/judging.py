@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exprgan.edit.regions import load_segmenter
+from exprgan.edit.regions import find_segmenter
 from exprgan.errors import WeightsError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.judges import ExpressionJudge, IdentityJudge
 from exprgan.models.segmenters import CLASS_NAMES
-from exprgan.weights import find_weights_dir, load_config, load_model, read_manifest
+from exprgan.weights import find, find_weights_dir, read_manifest
 
 NAMES = ("judge", "judge_rendered", "judge_identity")
 """Weights of the judges: of photographs alone, of photographs and renders, and who a face is."""
@@ -58,19 +57,18 @@ class Judges:
                 f"{place} has no weights {missing[0]!r}, which judge edits; use the bundled weights, or train them "
                 f"with `exprgan train {missing[0]}`."
             )
-        self.folder = place
-        judge, rendered, identity = (load_model(name, place) for name in NAMES)
+        self.files = {name: find(name, place) for name in NAMES}
+        judge, rendered, identity = (files.load() for files in self.files.values())
         assert isinstance(judge, ExpressionJudge)
         assert isinstance(rendered, ExpressionJudge)
         assert isinstance(identity, IdentityJudge)
         self._judge, self._rendered, self._identity = judge, rendered, identity
-        self._segmenter = load_segmenter(place)
-        self.configs: dict[str, dict[str, Any]] = {name: load_config(name, place) for name in NAMES}
+        self._segmenter = find_segmenter(place).load()
 
     @property
     def tested_classes(self) -> list[int]:
         """Expressions that the photographs' judge was tested on."""
-        return [EXPRESSIONS.index(name) for name in self.configs["judge"]["tested_classes"]]
+        return [EXPRESSIONS.index(name) for name in self.files["judge"].config["tested_classes"]]
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Judgement:

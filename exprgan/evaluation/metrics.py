@@ -7,7 +7,7 @@ arrays (N,), NaN where a mask is empty, for `bootstrap_mean`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -50,15 +50,6 @@ def rounded(value: float) -> float | None:
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def accuracy(predicted: NDArray[np.int64], target: NDArray[np.int64]) -> float:
-    """Share of right predictions, 0 to 1; NaN for none.
-
-    >>> accuracy(np.array([1, 2, 3, 3]), np.array([1, 2, 0, 3]))
-    0.75
-    """
-    return float(np.mean(predicted == target)) if len(target) else math.nan
-
-
 def confusion(predicted: NDArray[np.int64], target: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
     """Counts (num_classes, num_classes) by [target, predicted]; targets below 0 are left out."""
     known = target >= 0
@@ -79,12 +70,7 @@ def content_distance(first: Tensor, second: Tensor) -> NDArray[np.float64]:
     return (first.double() - second.double()).norm(dim=1).numpy()
 
 
-def l1(first: Tensor, second: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
-    """Mean absolute difference in 8-bit levels, 0 to 255."""
-    return masked_mean((first - second).abs() * 255, mask)
-
-
-def psnr(first: Tensor, second: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
+def psnr(first: Tensor, second: Tensor, mask: Tensor) -> NDArray[np.float64]:
     """Peak signal-to-noise ratio in dB, at most `PSNR_LIMIT_DB`."""
     return decibels(masked_mean((first - second).square(), mask))
 
@@ -96,13 +82,11 @@ def decibels(error: NDArray[np.float64]) -> NDArray[np.float64]:
     return ratio
 
 
-def ssim(first: Tensor, second: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
-    """Structural similarity [Wang et al. 2004], Gaussian window of sigma 1.5, mean of the map within the mask."""
-    return masked_mean(ssim_map(first, second), mask)
-
-
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:
-    """Structural similarity by pixel and channel, float64 (N, 3, H, W); the border is mirrored."""
+    """Structural similarity [Wang et al. 2004] by pixel and channel, float64 (N, 3, H, W).
+
+    Gaussian window of sigma 1.5; the border is mirrored.
+    """
     maps = [
         _similarity(one.permute(1, 2, 0).double().numpy(), other.permute(1, 2, 0).double().numpy())
         for one, other in zip(first, second, strict=True)
@@ -125,15 +109,25 @@ def _similarity(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.fl
     return similarity
 
 
-def masked_mean(values: Tensor, mask: Tensor | None = None) -> NDArray[np.float64]:
+def masked_mean(values: Tensor, mask: Tensor) -> NDArray[np.float64]:
     """Means (N,) over channels and the mask's pixels; NaN where it is empty."""
     values = values.double().mean(dim=1, keepdim=True)
-    if mask is None:
-        return values.mean(dim=(1, 2, 3)).numpy()
     weight = mask.double()
     total = weight.sum(dim=(1, 2, 3))
     mean = (values * weight).sum(dim=(1, 2, 3)) / total
     return torch.where(total > 0, mean, torch.nan).numpy()
+
+
+def pixel_figures(first: Tensor, second: Tensor, masks: dict[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+    """PSNR in dB, SSIM and L1 in 8-bit levels, (N,) within each mask (1, 1, H, W), under the mask's name."""
+    difference, similarity = first - second, ssim_map(first, second)
+    figures = {}
+    for name, mask in masks.items():
+        mask = mask.expand(len(first), -1, -1, -1)
+        figures[f"psnr_{name}"] = decibels(masked_mean(difference.square(), mask))
+        figures[f"ssim_{name}"] = masked_mean(similarity, mask)
+        figures[f"l1_{name}"] = masked_mean(difference.abs() * 255, mask)
+    return figures
 
 
 class _Given(nn.Module):
@@ -204,6 +198,23 @@ def _share(
     part: NDArray[np.int64], whole: NDArray[np.int64], known: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     return np.where(known, part / np.maximum(whole, 1), np.nan)
+
+
+def means(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """Means by figure of each group and of all rows ("all"), and how many these are ("pairs").
+
+    A figure that some rows lack is the mean of the others; the first row of a group must have all.
+
+    >>> means({"happy": [{"db": 1.0}, {"db": 3.0}]})["all"]
+    {'db': 2.0, 'pairs': 2}
+    """
+    groups = {**rows, "all": [row for group in rows.values() for row in group]}
+    return {
+        name: {key: float(np.mean([row[key] for row in group if key in row])) for key in group[0]}
+        | {"pairs": len(group)}
+        for name, group in groups.items()
+        if group
+    }
 
 
 def bootstrap_mean(

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exprgan.evaluation import metrics
-from exprgan.evaluation.blendshapes import Landmarker
 from exprgan.evaluation.cases import Case, Cases, RenderPair
 from exprgan.evaluation.contestants import Contestant, Cost, Teacher
-from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import Judgement, Judges
+from exprgan.evaluation.outside import Inception, Landmarker
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.pixels import signed, to_tensor, unsigned
 
@@ -176,7 +175,9 @@ class Protocol:
         edits = {
             "cosine": metrics.identity_cosine(judgement.embedding, before.embedding.expand(NUM, -1)),
             "acd": metrics.content_distance(judgement.embedding, before.embedding.expand(NUM, -1)),
-            **_pixels(after, source, {"in": mask, "out": 1 - mask, "whole": torch.ones_like(mask)}),
+            **metrics.pixel_figures(
+                after, source, {"in": mask, "out": 1 - mask, "whole": torch.ones_like(mask)}
+            ),
         }
         if self.teacher is not None:
             target = self.teacher.edit(case, ALL)
@@ -208,7 +209,7 @@ class Protocol:
         self.on_face()
         if edited is None:
             return {f"{key}_pair": np.nan for key in ("psnr", "ssim", "l1")}
-        found = _pixels(
+        found = metrics.pixel_figures(
             _unit(edited, self.size), _unit(pair.target, self.size), {"pair": _mask(pair.face, self.size)}
         )
         return {key: float(value[0]) for key, value in found.items()}
@@ -245,15 +246,3 @@ class _FaceRow:
             self.pictures,
             None if self.inception is None else self.inception * torch.nan,
         )
-
-
-def _pixels(first: Tensor, second: Tensor, masks: dict[str, Tensor]) -> dict[str, Array]:
-    """PSNR, SSIM and L1 within each mask (1, 1, H, W), under the mask's name."""
-    difference, similarity = first - second, metrics.ssim_map(first, second)
-    figures = {}
-    for name, mask in masks.items():
-        mask = mask.expand(len(first), -1, -1, -1)
-        figures[f"psnr_{name}"] = metrics.decibels(metrics.masked_mean(difference.square(), mask))
-        figures[f"ssim_{name}"] = metrics.masked_mean(similarity, mask)
-        figures[f"l1_{name}"] = metrics.masked_mean(difference.abs() * 255, mask)
-    return figures

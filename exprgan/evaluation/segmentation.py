@@ -1,14 +1,7 @@
-"""Intersection over union of a segmenter, on rendered faces and on photographs with partial labels.
-
-Run as `python -m exprgan.evaluation.segmentation --data DIR --name unet`, where DIR holds the folders
-synthetic-faces and open-faces.
-"""
+"""Intersection over union of a segmenter, on rendered faces and on photographs with partial labels."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +16,9 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.regions import segment_crop
 from exprgan.evaluation import metrics
-from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES
 from exprgan.samples.segmentation import aligned_photo, class_sets
-from exprgan.weights import load_model, save_weights
+from exprgan.weights import NetworkFiles
 
 NUM_CLASSES = len(CLASS_NAMES)
 EDITED_CLASSES = tuple(name for members in REGION_CLASSES.values() for name in members)
@@ -131,43 +123,6 @@ def evaluate_photos(segmenter: nn.Module, data: OpenFaces) -> SegmentationScores
     return counter.scores(EDITED_CLASSES)
 
 
-HEADLINES = ("mean_iou", "edited_iou")
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "unet": {"width": 16, "patch": 2},
-    "bisenet": {"width": 16, "context_channels": 48},
-}
-"""Constructor arguments of the shipped networks."""
-DATA_SOURCES = (
-    "synthetic-faces, train split (renders of this project; asset licences in its LICENSES.txt)",
-    "open-faces, train split: sfhq and sfhq_t2i (MIT), pixabay (Pixabay licence), fairface (CC BY 4.0), "
-    "london (CC BY 4.0, DeBruine & Jones 2017, Face Research Lab London Set), faker (CC0 1.0)",
-)
-
-CARD = """# {name}: face regions in 19 classes
-
-Architecture `{name}` of `exprgan.models.segmenters`, {parameters:.2f} million parameters. Takes an aligned
-256-px crop, RGB in [-1, 1]; gives logits of CelebAMask-HQ's 19 classes in their official order.
-
-Licence of the weights: Apache-2.0. Trained from nothing on
-{sources}
-
-Photographs have landmarks only: brows, eyes, nose and lips drawn from them are hard labels, elsewhere a label
-says no more than which classes are possible. Glasses, ears, hair, neck, clothes and background are learned
-from renders alone; hats, earrings and necklaces occur in neither set, so those classes are never predicted.
-
-Intersection over union:
-
-| set | all classes | edited classes | eyes and brows | nose | mouth |
-|---|---|---|---|---|---|
-{rows}
-
-Classes that occur among the renders but are hardly ever found (below 0.1 there): {missed}.
-
-Not meant for telling people apart, nor for a judgement about a person. Renders cover 14 skins and adults
-only; children, profiles beyond about 40 degrees, hands before the face and opaque sunglasses are weak points.
-"""
-
-
 def scores_record(scores: SegmentationScores) -> dict[str, Any]:
     """Scores as plain rounded numbers, for JSON."""
     return {
@@ -178,77 +133,17 @@ def scores_record(scores: SegmentationScores) -> dict[str, Any]:
     }
 
 
-def save_run(
-    segmenter: nn.Module, name: str, report: dict[str, Any], folder: Path, training: dict[str, Any]
-) -> None:
-    """Write a trained segmenter with its card and scores to a folder of weights.
+def report_of(files: NetworkFiles, data: Path) -> dict[str, Any]:
+    """Scores by set.
 
     Args:
-        segmenter: The network, as `build(name)` makes it.
-        name: unet or bisenet.
-        report: `scores_record` by name of the set.
-        folder: Folder of weights.
-        training: What the config file keeps of the training.
+        files: The segmenter.
+        data: Folder with open-faces and synthetic-faces.
     """
-    rows = [
-        f"| {title} | {record['mean_iou']:.3f} | {record['edited_iou']:.3f} | "
-        + " | ".join(f"{record['region_iou'][region]:.3f}" for region in REGION_CLASSES)
-        + " |"
-        for title, record in report.items()
-    ]
-    renders = report.get("synthetic_test", {"class_iou": {}})
-    missed = [class_name for class_name, iou in renders["class_iou"].items() if iou < 0.1]
-    card = CARD.format(
-        name=name,
-        parameters=sum(p.numel() for p in segmenter.parameters()) / 1e6,
-        sources="\n".join(f"- {source}" for source in DATA_SOURCES),
-        rows="\n".join(rows),
-        missed=", ".join(missed) or "none",
-    )
-    metrics = {f"{title}_{key}": record[key] for title, record in report.items() for key in HEADLINES}
-    config = {
-        "architecture": name,
-        "arguments": ARGUMENTS[name],
-        "data": list(DATA_SOURCES),
-        "metrics": metrics,
-        "training": training,
+    segmenter = files.load()
+    return {
+        "synthetic_test": scores_record(
+            evaluate_renders(segmenter, SyntheticFaces(data / "synthetic-faces"))
+        ),
+        "open_val": scores_record(evaluate_photos(segmenter, OpenFaces(data / "open-faces"))),
     }
-    save_weights(folder, name, segmenter.state_dict(), config, card)
-
-
-def load_run(run: Path, name: str) -> nn.Module:
-    """The averaged network of a run folder, in eval mode."""
-    from safetensors.torch import load_file
-
-    segmenter = build(name, **ARGUMENTS[name])
-    segmenter.load_state_dict(load_file(run / "ema.safetensors"))
-    return segmenter.eval()
-
-
-def main() -> None:
-    """Print the scores of one segmenter as JSON; with --save, put a run's network among the weights."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", choices=sorted(ARGUMENTS), default="unet")
-    parser.add_argument("--weights", type=Path, help="folder of weights; the bundled ones without it")
-    parser.add_argument("--run", type=Path, help="run folder, instead of weights")
-    parser.add_argument("--save", type=Path, help="folder of weights that the run's network is written to")
-    options = parser.parse_args()
-    if options.save and not options.run:
-        parser.error("--save needs --run, the folder of the run to save")
-    name = options.name
-    segmenter = load_run(options.run, name) if options.run else load_model(name, options.weights)
-    renders = SyntheticFaces(options.data / "synthetic-faces")
-    photos = OpenFaces(options.data / "open-faces")
-    report = {
-        "synthetic_test": scores_record(evaluate_renders(segmenter, renders)),
-        "open_val": scores_record(evaluate_photos(segmenter, photos)),
-    }
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
-    if options.save:
-        training = json.loads((options.run / "options.json").read_text())
-        save_run(segmenter, name, report, options.save, training)
-
-
-if __name__ == "__main__":
-    main()

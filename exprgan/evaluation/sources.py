@@ -17,11 +17,7 @@ TRANSFER = "transfer"
 
 
 def find_source(source: str, weights: Path | None = None) -> NetworkFiles:
-    """What a name or folder stands for.
-
-    Args:
-        source: A name in the folder of weights, FOLDER/NAME, a folder of weights that holds one system, or a run.
-        weights: Folder of weights; None finds it as `find_weights_dir` does.
+    """What a name or folder stands for; arguments as for `exprgan.weights.find`.
 
     Raises:
         UsageError: There is no such thing, or it is a network that cannot be measured.
@@ -30,7 +26,7 @@ def find_source(source: str, weights: Path | None = None) -> NetworkFiles:
     try:
         files = find(source, weights)
     except WeightsError:
-        return find_system(source, weights)  # which says what systems there are
+        return find_system(source, weights)  # which knows what may be meant by an unknown name
     if files.architecture not in (*SYSTEMS, TRANSFER, *SEGMENTERS):
         raise UsageError(
             f"{source} is a network {files.architecture!r}, which `eval` cannot measure; name one of "

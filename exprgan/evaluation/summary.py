@@ -12,11 +12,24 @@ from torch import Tensor
 
 from exprgan.action_units import JUDGED_SCORES, SCORES
 from exprgan.evaluation import metrics
-from exprgan.evaluation.blendshapes import POORLY_JUDGED, WANTED
 from exprgan.evaluation.cases import Cases
 from exprgan.evaluation.metrics import Figure
 from exprgan.evaluation.protocol import NUM, Array, Measured
 from exprgan.expressions import EXPRESSIONS
+
+POORLY_JUDGED = ("mouthFrown",)
+"""Of the judged scores, those whose estimate correlates by less than 0.4 with MediaPipe's score on held-out faces."""
+
+WANTED = {
+    "happy": ("mouthSmile",),
+    "sad": ("browInnerUp", "mouthFrown"),
+    "surprise": ("browInnerUp", "browOuterUp", "jawOpen"),
+    "fear": ("browInnerUp", "mouthStretch", "eyeWide"),
+    "disgust": ("browDown", "mouthUpperUp"),
+    "anger": ("browDown", "eyeSquint"),
+    "contempt": ("smile R-L",),
+}
+"""Columns that an expression should raise, after EMFACS; neutral raises none."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Expression transfer against true answers, on people that it was not trained on.
 
-    python -m exprgan.evaluation.transfer --data DIR --teacher DIR --cache DIR [--run RUN]
-
 open-faces val: a photo is given the expression of another person's render; the answer is the geometry teacher's
 render of the photo in the same expression (one of the eight) or mixture. synthetic-faces test: frames of two rendered
 people, the answer being a frame of nearly the same recipe. Figures are those inside the face, in the 256-px crop:
@@ -9,7 +7,7 @@ peak signal-to-noise ratio (`psnr_db`) and, where the displacement is known, its
 that of leaving the photo as it is (`_none`); `spread_px` is how far two displacements lie apart, at the mean, that come
 of the same expression shown by two different people: 0 where nothing of who shows it gets across.
 
-With --landmarker, MediaPipe's Face Landmarker judges pairs of photographs of open-faces val from outside: how its
+With a landmarker, MediaPipe's Face Landmarker judges pairs of photographs of open-faces val from outside: how its
 scores of the result agree with those of the photo that shows the expression, by correlation over the pairs (`r`) and
 mean absolute difference (`off`), each beside that of the target's own photo (`_none`). The levels of action units that
 the network learned from come of the same model, on other photographs.
@@ -17,8 +15,6 @@ the network learned from come of the same model, on other photographs.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -33,9 +29,9 @@ from torch import Tensor
 from exprgan.action_units import SCORES
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.evaluation.blendshapes import Landmarker
+from exprgan.evaluation import metrics
+from exprgan.evaluation.outside import Landmarker
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build
 from exprgan.models.pixels import to_tensor
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import EditMaps, apply_maps
@@ -45,7 +41,7 @@ from exprgan.teacher.cache import TeacherCache
 from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
 from exprgan.training import losses
 from exprgan.training.transfer import MIXED_FOLDER
-from exprgan.weights import load_model
+from exprgan.weights import NetworkFiles
 
 SEED = 0
 
@@ -115,7 +111,7 @@ def evaluate_people(
                     pairs.picture(other, ("mixed", mixtures_of(other).index(number))) for other in chosen
                 ]
                 rows["mixtures"].append(judge.judge(sources, pairs.answer(person, PHOTO, ("mixed", variant))))
-    return _means(rows)
+    return metrics.means(rows)
 
 
 def evaluate_rendered(judge: TransferJudge, pairs: TransferPairs, count: int) -> dict[str, dict[str, float]]:
@@ -132,7 +128,7 @@ def evaluate_rendered(judge: TransferJudge, pairs: TransferPairs, count: int) ->
         if shown is not None and wanted is not None:
             answer = pairs.frame(one["neutral"][0], wanted)
             rows[name].append(judge.judge([pairs.rendered.image(shown)], answer))
-    return _means(rows)
+    return metrics.means(rows)
 
 
 def evaluate_photos(
@@ -172,66 +168,43 @@ def _large(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
-def _means(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    groups = {**rows, "all": [row for group in rows.values() for row in group]}
-    means = {
-        name: {key: float(np.mean([row[key] for row in group if key in row])) for key in group[0]}
-        for name, group in groups.items()
-        if group
-    }
-    for name, group in groups.items():
-        if group:
-            means[name]["pairs"] = len(group)
-    return means
-
-
 def _length(vectors: Tensor) -> Tensor:
     return vectors.norm(dim=1, keepdim=True)
 
 
-def load_run(run: Path) -> TransferNet:
-    """The averaged network of a run folder."""
-    from safetensors.torch import load_file
+def report_of(
+    files: NetworkFiles,
+    data: Path,
+    *,
+    teacher: Path,
+    cache: Path,
+    faces: int = 60,
+    landmarker: Path | None = None,
+) -> dict[str, Any]:
+    """Figures by set and expression.
 
-    description = json.loads((run / "network.json").read_text(encoding="utf-8"))
-    network: Any = build(description["architecture"], **description["arguments"])
-    network.load_state_dict(load_file(run / "ema.safetensors"))
-    return network.eval().requires_grad_(False)
-
-
-def main() -> None:
-    """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description="judge expression transfer against true answers")
-    parser.add_argument("--data", type=Path, required=True, help="folder of open-faces and synthetic-faces")
-    parser.add_argument("--teacher", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, help="folder of weights")
-    parser.add_argument("--run", type=Path, help="folder of a run, in place of weights")
-    parser.add_argument("--faces", type=int, default=60)
-    parser.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker.task, an outside judge")
-    parser.add_argument("--output", type=Path, help="file for the figures")
-    arguments = parser.parse_args()
-    network: Any = load_run(arguments.run) if arguments.run else load_model("transfer", arguments.weights)
-    faces = OpenFaces(arguments.data / "open-faces")
-    eight = TeacherCache(faces, arguments.teacher, arguments.cache)
-    of_split = set(faces.indices("val"))
-    people = [face for face in eight.usable() if face in of_split][: arguments.faces]
-    mixed = MixedRenders(faces, arguments.teacher, arguments.cache / MIXED_FOLDER)
-    pairs = TransferPairs(eight, mixed, people, SyntheticFaces(arguments.data / "synthetic-faces"))
+    Args:
+        files: The network.
+        data: Folder with open-faces and synthetic-faces.
+        teacher: Folder with geometry_basis.npz.
+        cache: Folder for the teacher's renders.
+        faces: Faces of open-faces; four times as many pairs of renders, twice as many of photographs.
+        landmarker: MediaPipe's face_landmarker.task, the judge of photographs.
+    """
+    network = files.load()
+    assert isinstance(network, TransferNet)
+    photos = OpenFaces(data / "open-faces")
+    eight = TeacherCache(photos, teacher, cache)
+    of_split = set(photos.indices("val"))
+    people = [face for face in eight.usable() if face in of_split][:faces]
+    mixed = MixedRenders(photos, teacher, cache / MIXED_FOLDER)
+    pairs = TransferPairs(eight, mixed, people, SyntheticFaces(data / "synthetic-faces"))
     judge = TransferJudge(network)
     figures = {
         "open-faces val": evaluate_people(judge, pairs, people),
-        "synthetic-faces test": evaluate_rendered(judge, pairs, 4 * arguments.faces),
+        "synthetic-faces test": evaluate_rendered(judge, pairs, 4 * faces),
     }
-    if arguments.landmarker:
-        photos = faces.indices("val")
-        with Landmarker(arguments.landmarker) as landmarker:
-            figures["photographs"] = evaluate_photos(judge, faces, photos, landmarker, 2 * arguments.faces)
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    if landmarker:
+        with Landmarker(landmarker) as opened:
+            figures["photographs"] = evaluate_photos(judge, photos, photos.indices("val"), opened, 2 * faces)
+    return figures

@@ -1,7 +1,5 @@
 """The generator against its teacher and against rendered truth, on data it was not trained on.
 
-    python -m exprgan.evaluation.unified --data DIR --teacher DIR --cache DIR [--weights DIR] [--output DIR]
-
 open-faces val: end-point error of the flow inside the face and peak signal-to-noise ratio inside the face, against
 the geometry teacher. synthetic-faces test: the same ratio against the true render, beside that of doing nothing.
 `exprgan eval` measures all else, and other systems.
@@ -9,8 +7,6 @@ the geometry teacher. synthetic-faces test: the same ratio against the true rend
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,12 +17,16 @@ from torch import Tensor, nn
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.edit.regions import find_segmenter
+from exprgan.evaluation import metrics
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.pixels import to_tensor
+from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps, apply_maps
 from exprgan.samples.pairs import Pair, PairMix, PairSamples
 from exprgan.teacher.cache import TeacherCache
 from exprgan.training import losses
+from exprgan.weights import NetworkFiles
 
 
 def face_weight(pair: Pair) -> Tensor:
@@ -53,8 +53,6 @@ class Judge:
             assert pair.regions is not None  # PairSamples give them
             regions = torch.from_numpy(pair.regions.transpose(2, 0, 1).astype(np.float32) / 255)[None]
         else:
-            from exprgan.models.segmenters import region_masks
-
             regions = region_masks(self.segmenter(image))
         maps = self.generator(
             image,
@@ -90,17 +88,6 @@ class Judge:
         }
 
 
-def _mean_rows(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    means = {
-        name: {key: float(np.mean([row[key] for row in group])) for key in group[0]}
-        for name, group in rows.items()
-    }
-    everything = [row for group in rows.values() for row in group]
-    means["all"] = {key: float(np.mean([row[key] for row in everything])) for key in everything[0]}
-    means["all"]["pairs"] = len(everything)
-    return means
-
-
 def evaluate_teacher(judge: Judge, samples: PairSamples, faces: list[int]) -> dict[str, dict[str, float]]:
     """Means by expression over full-strength pairs of the given faces."""
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -108,7 +95,7 @@ def evaluate_teacher(judge: Judge, samples: PairSamples, faces: list[int]) -> di
         for variant, expression in enumerate(EXPRESSIONS):
             pair = samples.photo_pair(face, variant)
             rows[expression].append(judge.against_teacher(pair))
-    return _mean_rows(rows)
+    return metrics.means(rows)
 
 
 def evaluate_synthetic(judge: Judge, synthetic: SyntheticFaces, samples: PairSamples) -> dict[str, Any]:
@@ -121,72 +108,36 @@ def evaluate_synthetic(judge: Judge, synthetic: SyntheticFaces, samples: PairSam
                     person["neutral"][0], frame, expression, synthetic.intensity(frame)
                 )
                 rows[expression].append(judge.against_render(pair))
-    return _mean_rows(rows)
+    return metrics.means(rows)
 
 
-def as_table(rows: dict[str, dict[str, float]]) -> str:
-    """Markdown table of means by expression."""
-    keys = [key for key in next(iter(rows.values())) if key != "pairs"]
-    lines = ["| expression | " + " | ".join(keys) + " |", "|" + "---|" * (len(keys) + 1)]
-    lines += [
-        f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key in keys) + " |" for name, row in rows.items()
-    ]
-    return "\n".join(lines)
+def report_of(
+    files: NetworkFiles,
+    data: Path,
+    *,
+    teacher: Path,
+    cache: Path,
+    segmenter: str = "unet",
+    faces: int | None = None,
+) -> dict[str, Any]:
+    """Figures by set and expression.
 
-
-def load_checkpoint(path: Path) -> nn.Module:
-    """The averaged generator of a run folder's ema.safetensors."""
-    from safetensors.torch import load_file
-
-    from exprgan.models import build
-
-    generator = build("unified").eval()
-    generator.load_state_dict(load_file(path))
-    return generator
-
-
-def main() -> None:
-    """Print both tables and write metrics.json where --output is given."""
-    from exprgan.weights import load_model
-
-    parser = argparse.ArgumentParser(description="the generator against teacher and renders")
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with open-faces/ and synthetic-faces/"
-    )
-    parser.add_argument("--teacher", type=Path, required=True, help="folder with geometry_basis.npz")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the teacher's renders")
-    parser.add_argument("--weights", type=Path, help="folder of weights; the bundled ones by default")
-    parser.add_argument("--checkpoint", type=Path, help="ema.safetensors of a run instead of stored weights")
-    parser.add_argument("--segmenter", default="bundled", help="name of the segmenter's weights, or none")
-    parser.add_argument("--faces", type=int, help="only so many val faces")
-    parser.add_argument("--output", type=Path, help="write metrics.json here")
-    arguments = parser.parse_args()
-
-    if arguments.checkpoint:
-        generator = load_checkpoint(arguments.checkpoint)
-    else:
-        generator = load_model("unified", arguments.weights)
-    segmenter = None
-    if arguments.segmenter != "none":
-        name = "unet" if arguments.segmenter == "bundled" else arguments.segmenter
-        segmenter = load_model(name, arguments.weights)
-    faces = OpenFaces(arguments.data / "open-faces")
-    cache = TeacherCache(faces, arguments.teacher, arguments.cache)
-    synthetic = SyntheticFaces(arguments.data / "synthetic-faces")
-    val = set(faces.indices("val"))
-    rows = [face for face in cache.usable() if face in val][: arguments.faces]
-    samples = PairSamples(cache, rows, synthetic, PairMix())
-    judge = Judge(generator, segmenter)
-    if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-    teacher = evaluate_teacher(judge, samples, rows)
-    print(as_table(teacher))
-    rendered = evaluate_synthetic(judge, synthetic, samples)
-    print(as_table(rendered))
-    if arguments.output:
-        metrics = {"open-faces val": teacher, "synthetic-faces test": rendered}
-        (arguments.output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    Args:
+        files: The generator.
+        data: Folder with open-faces and synthetic-faces.
+        teacher: Folder with geometry_basis.npz.
+        cache: Folder for the teacher's renders.
+        segmenter: Name of the weights whose masks condition it, as in an edit; none takes the pairs' own masks.
+        faces: Only so many faces of open-faces.
+    """
+    masks = None if segmenter == "none" else find_segmenter(files.weights, segmenter).load()
+    judge = Judge(files.load(), masks)
+    photos, synthetic = OpenFaces(data / "open-faces"), SyntheticFaces(data / "synthetic-faces")
+    renders = TeacherCache(photos, teacher, cache)
+    val = set(photos.indices("val"))
+    rows = [face for face in renders.usable() if face in val][:faces]
+    samples = PairSamples(renders, rows, synthetic, PairMix())
+    return {
+        "open-faces val": evaluate_teacher(judge, samples, rows),
+        "synthetic-faces test": evaluate_synthetic(judge, synthetic, samples),
+    }

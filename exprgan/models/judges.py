@@ -70,7 +70,7 @@ class ExpressionJudge(nn.Module):
         num_blocks: Residual blocks at these sizes.
         num_features: Width of the penultimate layer.
         num_expressions: Classes, as in `exprgan.expressions.EXPRESSIONS`.
-        num_scores: Blendshape scores, as in `exprgan.evaluation.blendshapes.SCORES`.
+        num_scores: Blendshape scores, as in `exprgan.action_units.JUDGED_SCORES`.
     """
 
     def __init__(

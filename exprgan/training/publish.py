@@ -2,8 +2,9 @@
 
     python -m exprgan.training.publish RUN --weights weights [--name NAME] [--metrics FILE] [--note TEXT]
 
-Works for every network of `exprgan train` but the judges, which `exprgan.evaluation.judges` publishes with the figures
-that an evaluation states. Cards are the Markdown files of the folder `cards`, one an architecture, filled in here.
+Works for every network of `exprgan train`. FILE holds figures of your own, or is what
+`python -m exprgan.evaluation.examine RUN --data DIR --json FILE` writes. Cards are the Markdown files of the folder
+`cards`, one an architecture, filled in here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Any
 
 from exprgan.data.face_set import open_sets
 from exprgan.errors import ExprganError, UsageError
-from exprgan.weights import save_weights
+from exprgan.expressions import EXPRESSIONS
+from exprgan.face_parts import REGIONS
+from exprgan.weights import find, save_weights
 
 CARDS = Path(__file__).parent / "cards"
 DATA = {
@@ -28,6 +31,16 @@ DATA = {
     "synthetic-faces": "synthetic-faces, train split (renders of this project; asset licences in its LICENSES.txt)",
 }
 """Lines of cards by what a run has read."""
+HEADLINES = {
+    "expression_judge": ("accuracy", "balanced_accuracy"),
+    "identity_judge": ("auc", "eer"),
+    "unet": ("mean_iou", "edited_iou"),
+    "bisenet": ("mean_iou", "edited_iou"),
+}
+"""Figures of each data set that the manifest holds, by architecture; of others it holds all."""
+JUDGES = ("expression_judge", "identity_judge")
+LEAST_TESTED = 2
+"""Labelled held-out faces of an expression that make it a tested class of a judge."""
 LICENCE = "Apache-2.0"
 NEEDED = ("network.json", "options.json", "log.jsonl", "ema.safetensors")
 _LOSSES = {
@@ -62,64 +75,99 @@ def publish(run: Path, weights: Path, *, name: str = "", notes: Notes = Notes())
         notes: What the run's files do not say.
 
     Raises:
-        UsageError: The folder is of no run, its network is published otherwise, or the licences of its data are
-            not known.
+        UsageError: The folder is of no run, a judge comes without figures, or the licences of its data are not known.
     """
-    from safetensors.torch import load_file
-
     missing = [file for file in NEEDED if not (run / file).is_file()]
     if missing:
         raise UsageError(
             f"{run} has no {missing[0]}; name the folder of a run that has written a checkpoint."
         )
-    description = _read(run / "network.json")
+    files = find(run)
     command = _read(run / "command.json") if (run / "command.json").is_file() else {}
-    architecture = description["architecture"]
-    template = CARDS / f"{architecture}.md"
-    if not template.is_file():
-        raise UsageError(
-            f"There is no card for {architecture}; judges are published with their figures by "
-            f"`python -m exprgan.evaluation.judges {run} --save {weights}`."
-        )
-    name = name or command.get("network") or architecture
-    state = load_file(run / "ema.safetensors")
-    kimg = _read_lines(run / "log.jsonl")[-1]["kimg"]
     words = command.get("command", ())
+    name = name or command.get("network") or files.architecture
     if "--initial" in words and not notes.start:
         raise UsageError(f"{run} started from other weights; say in words by --start what they were.")
-    data = list(notes.data) or data_of(architecture, words)
-    metrics = _figures(notes.metrics or {})
-    training = {**_read(run / "options.json"), "done_kimg": kimg, "start": notes.start or "fresh weights"}
+    report = {key: _of_all(value) for key, value in (notes.metrics or {}).items()}
+    if files.architecture in JUDGES and "synthetic-faces test" not in report:
+        raise UsageError(
+            "Evaluations state how good their judges are; give by --metrics what "
+            f"`python -m exprgan.evaluation.examine {run} --data DIR --json FILE` writes."
+        )
+    training = {
+        **_read(run / "options.json"),
+        "done_kimg": _read_lines(run / "log.jsonl")[-1]["kimg"],
+        "start": notes.start or "fresh weights",
+    }
     if command.get("task"):
         training["task"] = command["task"]
-    card = template.read_text(encoding="utf-8").format(
-        **{"segmenter": "", "image_size": 256, **description},
-        name=name,
-        licence=notes.licence,
-        parameters=_parameters(state) / 1e6,
-        layers=layers_of(description["arguments"]),
-        losses=losses_of(architecture, command.get("task") or {}),
-        kimg=kimg,
-        start=f" from {notes.start}" if notes.start else " from fresh weights",
-        data="\n".join(f"- {line}" for line in data),
-        note=f"{notes.text}\n\n" if notes.text else "",
-        metrics=metrics_list(metrics),
-    )
     config = {
-        **description,
-        "data": data,
-        "metrics": metrics,
+        **files.config,
+        "data": list(notes.data) or data_of(files.config, words),
+        "metrics": headlines(files.architecture, report),
         "training": training,
         "licence": notes.licence,
     }
-    while "\n\n\n" in card:
-        card = card.replace("\n\n\n", "\n\n")  # left by what is empty
-    save_weights(weights, name, state, config, card)
+    if files.architecture in JUDGES:
+        config["report"] = report
+    if files.architecture == "expression_judge":
+        config["tested_classes"] = classes_tested(files.config["classes"], report)
+    state = files.state()
+    save_weights(weights, name, state, config, _card(name, config, report, notes, _parameters(state)))
     return name
 
 
-def data_of(architecture: str, command: Sequence[str]) -> list[str]:
-    """Lines on what a run has read, by the command that began it; without one, both sets of this project.
+def _card(
+    name: str, config: Mapping[str, Any], report: Mapping[str, Any], notes: Notes, parameters: int
+) -> str:
+    """The card of an architecture, filled in."""
+    architecture, classes = config["architecture"], config.get("classes", EXPRESSIONS)
+    template = (CARDS / f"{architecture}.md").read_text(encoding="utf-8")
+    card = template.format(
+        **{
+            "segmenter": "",
+            "image_size": 256,
+            **config,
+            "name": name,
+            "parameters": parameters / 1e6,
+            "layers": layers_of(config["arguments"]),
+            "losses": losses_of(architecture, config["training"].get("task") or {}),
+            "kimg": config["training"]["done_kimg"],
+            "start": f" from {notes.start}" if notes.start else " from fresh weights",
+            "data": "\n".join(f"- {line}" for line in config["data"]),
+            "note": f"{notes.text}\n\n" if notes.text else "",
+            "metrics": figures_text(report),
+            "classes": ", ".join(classes),
+            "rendered": " Contempt and most of disgust are known from renders alone."
+            if "contempt" in classes
+            else "",
+            "tested_classes": ", ".join(config.get("tested_classes", ())),
+        }
+    )
+    while "\n\n\n" in card:
+        card = card.replace("\n\n\n", "\n\n")  # left by what is empty
+    return card
+
+
+def headlines(architecture: str, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures for the manifest."""
+    chosen = {
+        f"{title}: {key}": figures[key]
+        for title, figures in report.items()
+        for key in HEADLINES.get(architecture, ())
+        if isinstance(figures, Mapping) and key in figures
+    }
+    return chosen or dict(report)
+
+
+def classes_tested(classes: Sequence[str], report: Mapping[str, Any]) -> list[str]:
+    """Expressions that a judge was tested on: those of photographs, for one that has learned from renders of these."""
+    tested = report["synthetic-faces test" if "contempt" in classes else "open-faces val"]["confusion"]
+    return [label for label, row in zip(EXPRESSIONS, tested, strict=True) if sum(row) >= LEAST_TESTED]
+
+
+def data_of(description: Mapping[str, Any], command: Sequence[str]) -> list[str]:
+    """Lines on what a run has read, by its network and the command that began it; without one, both of our sets.
 
     Raises:
         UsageError: It has read a set whose licence is not known here.
@@ -137,7 +185,9 @@ def data_of(architecture: str, command: Sequence[str]) -> list[str]:
             "--licence that of the weights."
         )
     names = names or {"open-faces", "synthetic-faces"}
-    if "--teacher" in words or architecture in ("unified", "features", "transfer"):
+    if "contempt" not in description.get("classes", EXPRESSIONS):
+        names.discard("synthetic-faces")  # a judge of photographs alone
+    if "--teacher" in words or description["architecture"] in ("unified", "features", "transfer"):
         names.add("teacher")
     return [line for key, line in DATA.items() if key in names]
 
@@ -167,25 +217,64 @@ def layers_of(arguments: Mapping[str, Any]) -> str:
     return f"the published layers ({', '.join(changes)})" if changes else "the published layers"
 
 
-def metrics_list(metrics: Mapping[str, Any]) -> str:
-    """Markdown of figures, one line a data set or figure."""
-    lines = []
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
+def figures_text(report: Mapping[str, Any]) -> str:
+    """Markdown of figures: what `exprgan.evaluation.examine` writes, or {NAME: figure or {NAME: figure}}."""
+    sections, lines, rows = [], [], []
+    for title, value in report.items():
+        if not isinstance(value, Mapping):
+            lines.append(f"- {title}: {_shown(value)}")
+        elif "confusion" in value:
+            sections.append(
+                f"{title}: accuracy {value['accuracy']:.3f} of {value['n']} labelled faces, mean over classes "
+                f"{value['balanced_accuracy']:.3f}.\n\n{confusion_table(value['confusion'])}"
+            )
+        elif "auc" in value:
+            sections.append(
+                f"{title}: area under the ROC curve {value['auc']:.3f}, equal error rate {value['eer']:.3f} "
+                f"({value['same_pairs']} pairs of one person, {value['different_pairs']} of two; mean cosine "
+                f"{value['cosine_same']:.2f} and {value['cosine_different']:.2f})."
+            )
+        elif "region_iou" in value:
+            figures = [
+                value["mean_iou"],
+                value["edited_iou"],
+                *(value["region_iou"][name] for name in REGIONS),
+            ]
+            rows.append(f"| {title} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |")
+        elif value:
             pairs = f", {value['pairs']} pairs" if "pairs" in value else ""
-            figures = ", ".join(f"{key} {_shown(one)}" for key, one in value.items() if key != "pairs")
-            lines.append(f"- {name}{pairs}: {figures}")
-        else:
-            lines.append(f"- {name}: {_shown(value)}")
+            figures = [f"{key} {_shown(one)}" for key, one in value.items() if key != "pairs"]
+            lines.append(f"- {title}{pairs}: {', '.join(figures)}")
+    if rows:
+        head = "| set | all classes | edited classes | eyes and brows | nose | mouth |\n" + "|---" * 6 + "|\n"
+        sections.append("Intersection over union:\n\n" + head + "\n".join(rows))
+    if "synthetic_test" in report:
+        missed = [name for name, iou in report["synthetic_test"]["class_iou"].items() if iou < 0.1]
+        sections.append(
+            "Classes that occur among the renders but are hardly ever found (below 0.1 there): "
+            f"{', '.join(missed) or 'none'}."
+        )
+    return "\n\n".join([*sections, *(["\n".join(lines)] if lines else [])])
+
+
+def confusion_table(counts: Sequence[Sequence[int]]) -> str:
+    """Markdown of a confusion matrix [label, judged], without the classes that never occur."""
+    kept = [n for n in range(len(EXPRESSIONS)) if sum(counts[n]) or any(row[n] for row in counts)]
+    lines = [
+        "| label \\ judged | " + " | ".join(EXPRESSIONS[n] for n in kept) + " |",
+        "|---" * (len(kept) + 1) + "|",
+    ]
+    lines += [
+        f"| {EXPRESSIONS[n]} | " + " | ".join(str(counts[n][m]) for m in kept) + " |"
+        for n in kept
+        if sum(counts[n])
+    ]
     return "\n".join(lines)
 
 
-def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures as they are, or what `exprgan.evaluation.unified` says of all pairs."""
-    return {
-        name: value["all"] if isinstance(value, Mapping) and "all" in value else value
-        for name, value in metrics.items()
-    }
+def _of_all(figures: Any) -> Any:
+    """What is said of all pairs, where figures are given by expression too."""
+    return figures["all"] if isinstance(figures, Mapping) and "all" in figures else figures
 
 
 def _shown(value: Any) -> str:
@@ -215,7 +304,9 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--weights", type=Path, required=True, help="folder of weights to write into")
     parser.add_argument("--name", default="", help="name of the weights; without it that of the network")
-    parser.add_argument("--metrics", type=Path, help="JSON of figures, {NAME: figure or {NAME: figure}}")
+    parser.add_argument(
+        "--metrics", type=Path, help="figures, as `python -m exprgan.evaluation.examine --json` writes them"
+    )
     parser.add_argument("--note", default="", help="a paragraph for the card")
     parser.add_argument("--start", default="", help="what the run started from, in words")
     parser.add_argument("--data", action="append", default=[], help="a line on a data set and its licence")

@@ -21,16 +21,15 @@ from exprgan.data import prepared
 from exprgan.data.face_set import open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError, WeightsError
-from exprgan.evaluation.blendshapes import WANTED, Landmarker
 from exprgan.evaluation.cases import LEAST_REFERENCE, choose, render_pairs
 from exprgan.evaluation.contestants import NoEdit, Teacher
 from exprgan.evaluation.evaluate import EvalOptions, evaluate
-from exprgan.evaluation.inception import Inception
 from exprgan.evaluation.judging import NAMES, Judges, face_region
+from exprgan.evaluation.outside import Inception, Landmarker
 from exprgan.evaluation.protocol import Protocol
 from exprgan.evaluation.report import COLUMNS, SCHEMA
 from exprgan.evaluation.sources import find_source, titles
-from exprgan.evaluation.summary import summarise, wanted_change
+from exprgan.evaluation.summary import WANTED, summarise, wanted_change
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
 from exprgan.models.segmenters import CLASS_NAMES

@@ -16,10 +16,6 @@ def pictures(*levels: float, size: int = 32) -> Tensor:
     return torch.stack([torch.full((3, size, size), level) for level in levels])
 
 
-def test_accuracy_of_nothing_is_no_number() -> None:
-    assert math.isnan(metrics.accuracy(np.array([], np.int64), np.array([], np.int64)))
-
-
 def test_confusion_counts_by_target_and_leaves_out_unknown_ones() -> None:
     counts = metrics.confusion(np.array([0, 1, 1, 2]), np.array([0, 0, 1, -1]), 3)
     assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
@@ -34,11 +30,12 @@ def test_identity_figures_of_known_vectors() -> None:
 
 def test_pixel_figures_of_flat_pictures() -> None:
     first, second = pictures(0.5, 0.5), pictures(0.5, 0.6)
-    np.testing.assert_allclose(metrics.l1(first, second), [0, 25.5], atol=1e-4)
-    np.testing.assert_allclose(metrics.psnr(first, second), [metrics.PSNR_LIMIT_DB, 20], atol=1e-3)
+    found = metrics.pixel_figures(first, second, {"all": torch.ones(1, 1, 32, 32)})
+    np.testing.assert_allclose(found["l1_all"], [0, 25.5], atol=1e-4)
+    np.testing.assert_allclose(found["psnr_all"], [metrics.PSNR_LIMIT_DB, 20], atol=1e-3)
     # without structure SSIM is its luminance term (2ab + c1) / (a² + b² + c1)
     luminance = (2 * 0.5 * 0.6 + 1e-4) / (0.5**2 + 0.6**2 + 1e-4)
-    np.testing.assert_allclose(metrics.ssim(first, second), [1, luminance], atol=1e-4)
+    np.testing.assert_allclose(found["ssim_all"], [1, luminance], atol=1e-4)
 
 
 def test_masks_split_a_picture_into_what_changed_and_what_did_not() -> None:
@@ -46,13 +43,25 @@ def test_masks_split_a_picture_into_what_changed_and_what_did_not() -> None:
     second[:, :, :, :16] += 0.1
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., :16] = 1
-    np.testing.assert_allclose(metrics.l1(first, second, mask), [25.5], atol=1e-4)
-    np.testing.assert_allclose(metrics.l1(first, second, 1 - mask), [0], atol=1e-6)
-    np.testing.assert_allclose(metrics.psnr(first, second, mask), [20], atol=1e-3)
-    assert metrics.psnr(first, second, 1 - mask) == metrics.PSNR_LIMIT_DB
-    assert metrics.ssim(first, second, mask) < metrics.ssim(first, second, 1 - mask)
-    for figure in (metrics.l1, metrics.psnr, metrics.ssim):
-        assert np.isnan(figure(first, second, torch.zeros_like(mask))).all()
+    found = metrics.pixel_figures(
+        first, second, {"in": mask, "out": 1 - mask, "none": torch.zeros_like(mask)}
+    )
+    np.testing.assert_allclose(found["l1_in"], [25.5], atol=1e-4)
+    np.testing.assert_allclose(found["l1_out"], [0], atol=1e-6)
+    np.testing.assert_allclose(found["psnr_in"], [20], atol=1e-3)
+    assert found["psnr_out"] == metrics.PSNR_LIMIT_DB
+    assert found["ssim_in"] < found["ssim_out"]
+    assert all(np.isnan(found[f"{figure}_none"]).all() for figure in ("l1", "psnr", "ssim"))
+    np.testing.assert_array_equal(metrics.psnr(first, second, mask), found["psnr_in"])
+
+
+def test_means_are_of_groups_and_of_all_rows() -> None:
+    rows = {"sad": [{"db": 1.0, "px": 4.0}, {"db": 3.0}], "fear": [{"db": 5.0}], "none": []}
+    assert metrics.means(rows) == {
+        "sad": {"db": 2.0, "px": 4.0, "pairs": 2},
+        "fear": {"db": 5.0, "pairs": 1},
+        "all": {"db": 3.0, "px": 4.0, "pairs": 3},
+    }
 
 
 def test_ssim_is_that_of_torchmetrics() -> None:

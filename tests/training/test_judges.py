@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.evaluation.judges import confusion_table, load_run, publish, report_of, verification
+from exprgan.evaluation.judges import report_of, verification
 from exprgan.evaluation.judging import NAMES, Judges
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models import build
@@ -33,8 +33,9 @@ from exprgan.training.judges import (
     view,
 )
 from exprgan.training.loop import LoopConfig, Trainer
+from exprgan.training.publish import Notes, classes_tested, confusion_table, publish
 from exprgan.training.task import TrainingFiles
-from exprgan.weights import load_model, read_manifest
+from exprgan.weights import find, read_manifest
 from tests.made_sets import RENDERS, make_open_faces, make_synthetic_faces, render
 
 SMALL: dict[str, Any] = {"stem": 16, "widths": (16, 16, 16), "num_blocks": (1, 1, 1)}
@@ -218,17 +219,23 @@ def test_a_judge_trains_and_is_published_with_its_figures(name: str, data: Path,
     if name == "judge_identity":  # the made sets have no held-out person with two pictures
         report = {"synthetic-faces test": verification(torch.eye(3)[[0, 0, 1]], ["a", "a", "b"])}
     else:
-        report = report_of(load_run(tmp_path / "run"), data)
+        report = report_of(find(tmp_path / "run"), data)
         assert report["synthetic-faces test"]["n"] == 1
-    publish(name, tmp_path / "run", report, tmp_path / "weights")
+    publish(tmp_path / "run", tmp_path / "weights", name=name, notes=Notes(report))
     card = (tmp_path / "weights" / f"{name}.md").read_text()
     assert "Held-out figures" in card
     assert (
-        max(len(line) for line in card.splitlines() if not line.startswith(("|", "corr", "synth", "open")))
+        max(len(line) for line in card.splitlines() if not line.startswith(("|", "- ", "synth", "open")))
         <= 120
     )
-    assert read_manifest(tmp_path / "weights")[name].metrics
-    load_model(name, tmp_path / "weights")
+    record = read_manifest(tmp_path / "weights")[name]
+    assert record.metrics
+    assert len(record.data) == (1 if name == "judge" else 2)  # one has seen no render
+    assert ("Contempt and most of disgust" in card) == (name == "judge_rendered")
+    stored = find(name, tmp_path / "weights")
+    assert stored.config["report"] == report
+    assert ("tested_classes" in stored.config) == (name != "judge_identity")
+    stored.load()
 
 
 def test_verification_of_known_vectors() -> None:
@@ -236,6 +243,17 @@ def test_verification_of_known_vectors() -> None:
     found = verification(vectors, ["a", "a", "b", "b"], others=torch.tensor([[-1.0, 0]]))
     assert (found["auc"], found["eer"]) == (1, 0)
     assert (found["same_pairs"], found["different_pairs"]) == (2, 4 + 4)
+
+
+def test_tested_classes_have_held_out_labels_of_the_kind_that_a_judge_has_learned_from() -> None:
+    counts = np.zeros((8, 8), int)
+    counts[0, 1], counts[1, 1] = 2, 1
+    report = {
+        "open-faces val": {"confusion": counts.tolist()},
+        "synthetic-faces test": {"confusion": np.eye(8, dtype=int).tolist()},
+    }
+    assert classes_tested(EXPRESSIONS[:-1], report) == ["neutral"]
+    assert classes_tested(EXPRESSIONS, report) == []
 
 
 def test_confusion_table_shows_what_occurs() -> None:

@@ -8,19 +8,42 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from exprgan.edit.systems import load_system
 from exprgan.errors import UsageError
+from exprgan.expressions import EXPRESSIONS
 from exprgan.models import BUILDERS
 from exprgan.training import publish
 from exprgan.training.publish import CARDS, Notes
-from exprgan.weights import load_weights, read_manifest
+from exprgan.weights import find, read_manifest
 from tests.edit.test_systems import SMALL, inputs, make_run
 
-JUDGES = {"expression_judge", "identity_judge"}
+JUDGED = {
+    "expression_judge": {
+        name: {
+            "n": 3,
+            "accuracy": 0.75,
+            "balanced_accuracy": 0.5,
+            "confusion": (2 * np.eye(8, dtype=int)).tolist(),
+        }
+        for name in ("open-faces val", "synthetic-faces test")
+    },
+    "identity_judge": {
+        "synthetic-faces test": {
+            "same_pairs": 2,
+            "different_pairs": 5,
+            "auc": 0.9,
+            "eer": 0.1,
+            "cosine_same": 0.8,
+            "cosine_different": 0.1,
+        }
+    },
+}
+"""Figures of judges, which are published with them alone."""
 OPTIONS = {"batch_size": 16, "learning_rate": 1e-4, "max_minutes": float("inf")}
 TASK = {
     "adversarial": "wgan-gp",
@@ -49,7 +72,7 @@ def test_a_published_run_is_the_same_system(architecture: str, tmp_path: Path) -
     ours = load_system(tmp_path / "weights" / name)(image, expression, strength)
     theirs = load_system(run)(image, expression, strength)
     torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0)  # half precision
-    config, _ = load_weights(name, tmp_path / "weights")
+    config = find(name, tmp_path / "weights").config
     assert (config["image_size"], config["training"]["done_kimg"]) == (64, 12.3)
     assert config["training"]["task"] == TASK
     assert "command" not in json.dumps(config)  # paths of the machine it was trained on
@@ -88,17 +111,25 @@ def test_what_a_run_started_from_must_be_said(tmp_path: Path) -> None:
     assert publish.publish(run, tmp_path / "w", notes=Notes(start="the weights of a paired run")) == "usgan"
 
 
-def test_there_is_a_card_for_every_network_but_the_judges() -> None:
-    assert {path.stem for path in CARDS.glob("*.md")} == set(BUILDERS) - JUDGES
+def test_there_is_a_card_for_every_network() -> None:
+    assert {path.stem for path in CARDS.glob("*.md")} == set(BUILDERS)
 
 
-@pytest.mark.parametrize("architecture", sorted(set(BUILDERS) - JUDGES))
+@pytest.mark.parametrize("architecture", sorted(BUILDERS))
 def test_every_card_can_be_filled_in_and_says_what_is_due(architecture: str, tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run", "usgan")
     (run / "network.json").write_text(
-        json.dumps({"architecture": architecture, "arguments": {}, "segmenter": "unet", "image_size": 128})
+        json.dumps(
+            {
+                "architecture": architecture,
+                "arguments": {},
+                "segmenter": "unet",
+                "image_size": 128,
+                "classes": EXPRESSIONS,
+            }
+        )
     )
-    publish.publish(run, tmp_path / "w", name="mine")
+    publish.publish(run, tmp_path / "w", name="mine", notes=Notes(JUDGED.get(architecture)))
     card = (tmp_path / "w/mine.md").read_text()
     assert card.startswith("# mine: ")
     assert "{" not in card
@@ -110,7 +141,7 @@ def test_every_card_can_be_filled_in_and_says_what_is_due(architecture: str, tmp
 
 
 def test_the_bundled_unified_card_comes_out_as_it_is(root: Path, tmp_path: Path) -> None:
-    config, tensors = load_weights("unified", root / "weights")
+    config, tensors = (files := find("unified", root / "weights")).config, files.state()
     record = read_manifest(root / "weights")["unified"]
     run = tmp_path
     save_file(tensors, run / "ema.safetensors")
@@ -153,11 +184,12 @@ def test_data_are_those_of_the_command(words: list[str], monkeypatch: pytest.Mon
     monkeypatch.setattr(
         publish, "open_sets", lambda sources: [SimpleNamespace(name="synthetic-faces")] * len(sources)
     )
-    assert publish.data_of("stargan", ["exprgan", "train", *words]) == [publish.DATA["synthetic-faces"]]
-    assert publish.data_of("stargan", [*words, "--teacher", "t"])[0] == publish.DATA["teacher"]
+    stargan = {"architecture": "stargan"}
+    assert publish.data_of(stargan, ["exprgan", "train", *words]) == [publish.DATA["synthetic-faces"]]
+    assert publish.data_of(stargan, [*words, "--teacher", "t"])[0] == publish.DATA["teacher"]
     monkeypatch.setattr(publish, "open_sets", lambda sources: [SimpleNamespace(name="rafd")] * len(sources))
     with pytest.raises(UsageError, match="trained on rafd"):
-        publish.data_of("stargan", words)
+        publish.data_of(stargan, words)
 
 
 def test_what_cannot_be_published_is_refused(tmp_path: Path) -> None:
@@ -165,7 +197,7 @@ def test_what_cannot_be_published_is_refused(tmp_path: Path) -> None:
         publish.publish(tmp_path, tmp_path / "w")
     run = finished_run(tmp_path / "run", "usgan")
     (run / "network.json").write_text('{"architecture": "identity_judge", "arguments": {}}')
-    with pytest.raises(UsageError, match=r"exprgan\.evaluation\.judges"):
+    with pytest.raises(UsageError, match=r"exprgan\.evaluation\.examine"):
         publish.publish(run, tmp_path / "w")
     assert not (tmp_path / "w").exists()
 
