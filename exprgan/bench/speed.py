@@ -235,10 +235,10 @@ def generator_calls(weights: str | None, side: int) -> dict[str, Callable[[], An
     from exprgan.expressions import EXPRESSIONS
     from exprgan.models import build
     from exprgan.models.unified import UnifiedGenerator
-    from exprgan.weights import load_model
+    from exprgan.weights import find
 
     try:
-        unified = load_model("unified", weights)
+        unified = find("unified", weights).load()
     except WeightsError:  # the speed does not depend on the values
         unified = build("unified").eval()
     if not isinstance(unified, UnifiedGenerator):

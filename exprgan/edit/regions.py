@@ -69,10 +69,6 @@ def find_segmenter(folder: Path | str | None = None, name: str | None = None) ->
     return find(present[0], folder)
 
 
-def load_segmenter(folder=None, *, name=None, device="cpu"):  # type: ignore[no-untyped-def]
-    return find_segmenter(folder, name).load(device)
-
-
 def face_share(logits: Tensor) -> Tensor:
     """Soft mask of the face, chin to brows and a little beyond, of a segmenter's logits of one crop.
 

@@ -48,14 +48,14 @@ def read_regions(folder: Path, face: int) -> NDArray[np.uint8] | None:
 
 def main() -> None:
     """Segment the photos that the teacher can handle."""
-    from exprgan.weights import load_model
+    from exprgan.weights import find
 
     parser = argparse.ArgumentParser(description="region masks of open-faces photos by a segmenter")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds open-faces/")
     parser.add_argument("--cache", type=Path, required=True, help="the teacher's cache, with usable.json")
     parser.add_argument("--segmenter", default="unet", help="name of the segmenter's weights")
     arguments = parser.parse_args()
-    segmenter = load_model(arguments.segmenter)
+    segmenter = find(arguments.segmenter).load()
     faces = OpenFaces(arguments.data / "open-faces")
     rows = sorted(json.loads((arguments.cache / "usable.json").read_text()))
     folder = arguments.cache / REGIONS_FOLDER

@@ -38,7 +38,7 @@ from exprgan.teacher.cache import TeacherCache
 from exprgan.training import losses
 from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
-from exprgan.weights import load_model, load_weights
+from exprgan.weights import find
 
 SEGMENTER_TRAINING = ("frozen", "joint")
 Segmenting = (HierarchicalGenerator, UnifiedEndToEnd)
@@ -377,14 +377,14 @@ def make_task(files: TrainingFiles, config: AdversarialConfig) -> AdversarialTas
         config = replace(config, mix=replace(config.mix, answers=True))
     initial, segmentation = {}, None
     if config.architecture in ("hierarchical", "unified_end_to_end"):
-        initial["segmenter"] = load_weights(config.region.segmenter, files.weights)[1]
+        initial["segmenter"] = find(config.region.segmenter, files.weights).state()
         if config.region.segmenter_training == "joint" and config.region.lambda_seg:
             plain = SegmenterConfig(architecture=config.region.segmenter, crop_kimg=0)
             segmentation = SegmenterTask(plain, files.folder)
     if config.architecture == "unified_end_to_end" and config.region.flow_head:
-        initial["generator"] = load_weights("unified", files.weights)[1]
+        initial["generator"] = find("unified", files.weights).state()
     needs_features = config.lambda_perceptual or config.lambda_identity
-    features = load_model("features", files.weights).requires_grad_(False) if needs_features else None
+    features = find("features", files.weights).load() if needs_features else None
     samples = LabelledSamples(sources, config.mix)
     return AdversarialTask(samples, config, initial=initial, segmentation=segmentation, features=features)
 

@@ -14,16 +14,3 @@ __all__ = [
     "save_weights",
     "verify_weights",
 ]
-
-
-def load_model(name, folder=None, device="cpu"):  # type: ignore[no-untyped-def]
-    return find(name, folder).load(device)
-
-
-def load_weights(name, folder=None):  # type: ignore[no-untyped-def]
-    files = find(name, folder)
-    return files.config, files.state()
-
-
-def load_config(name, folder=None):  # type: ignore[no-untyped-def]
-    return find(name, folder).config

@@ -17,7 +17,7 @@ from exprgan.edit.batch import weights_hash
 from exprgan.edit.editor import Editor
 from exprgan.edit.regions import crop_bounds
 from exprgan.errors import WeightsError
-from exprgan.weights import load_weights, save_weights
+from exprgan.weights import find, save_weights
 from exprgan.weights.find import find_system
 from tests.conftest import RunCli
 from tests.edit.test_systems import make_run
@@ -108,8 +108,8 @@ def test_a_wrong_model_is_refused_before_any_work(
 
 
 def test_a_model_without_weights_is_refused_with_the_way_to_get_them(tmp_path: Path, root: Path) -> None:
-    config, tensors = load_weights("unet", root / "weights")
-    save_weights(tmp_path, "unet", tensors, config, "# unet")
+    stored = find("unet", root / "weights")
+    save_weights(tmp_path, "unet", stored.state(), stored.config, "# unet")
     with pytest.raises(WeightsError, match="exprgan train usgan"):
         Editor.from_pretrained(tmp_path, "cpu", model="usgan")
 
@@ -136,11 +136,13 @@ def test_the_hash_of_a_batch_depends_on_the_networks_that_edit_and_no_others(
     folder = tmp_path / "weights"
     folder.mkdir()
     for name in ("unified", "unet"):
-        config, tensors = load_weights(name, root / "weights")
-        save_weights(folder, name, tensors, config, f"# {name}")
+        stored = find(name, root / "weights")
+        save_weights(folder, name, stored.state(), stored.config, f"# {name}")
     before = weights_hash(find_system("unified", folder))
     save_weights(folder, "another", {"w": torch.ones(2)}, {"architecture": "features", "arguments": {}}, "#")
     assert weights_hash(find_system("unified", folder)) == before
-    changed = {key: value * 1.01 if value.is_floating_point() else value for key, value in tensors.items()}
-    save_weights(folder, "unet", changed, config, "# unet")
+    changed = {
+        key: value * 1.01 if value.is_floating_point() else value for key, value in stored.state().items()
+    }
+    save_weights(folder, "unet", changed, stored.config, "# unet")
     assert weights_hash(find_system("unified", folder)) != before

@@ -26,7 +26,7 @@ from exprgan.training import start
 from exprgan.training.adversarial import AdversarialConfig, AdversarialTask, RegionConfig, change_weight
 from exprgan.training.loop import Trainer
 from exprgan.training.task import TrainingFiles
-from exprgan.weights import load_model, load_weights
+from exprgan.weights import find
 from tests.made_faces import LOOP, TASK, DrawnFaces, small_task
 from tests.models.test_baselines import filled, pictures
 
@@ -414,7 +414,7 @@ def test_without_their_weights_there_are_no_discriminators(tmp_path: Path) -> No
 
 
 def test_features_judge_the_edit_and_are_left_as_they_are() -> None:
-    features: Any = load_model("features").requires_grad_(False)
+    features: Any = find("features").load()
     before = {name: value.clone() for name, value in features.state_dict().items()}
     mix = replace(TASK.mix, answers=True)
     plain = replace(TASK, mix=mix)
@@ -469,7 +469,7 @@ def test_our_form_starts_from_the_bundled_weights(data_dir: Path, tmp_path: Path
     assert start.train(TrainingFiles((str(data_dir),), tmp_path / "run"), chosen)
     trained = load_file(tmp_path / "run/ema.safetensors")
     for part, name in (("generator", "unified"), ("segmenter", "unet")):
-        _, stored = load_weights(name)
+        stored = find(name).state()
         for key, value in stored.items():
             if "running" not in key and "num_batches" not in key:
                 torch.testing.assert_close(trained[f"{part}.{key}"], value.float())

@@ -32,7 +32,7 @@ from exprgan.training.features import (
     units_loss,
 )
 from exprgan.training.losses import contrast
-from exprgan.weights import load_model
+from exprgan.weights import find
 
 SMALL = FeatureNetConfig(widths=(4, 8, 8, 16, 16), num_dimensions=16)
 
@@ -218,7 +218,7 @@ def test_the_losses_can_be_learned() -> None:
 @torch.inference_mode()
 def test_the_bundled_embedding_knows_a_face_whose_expression_was_changed(root: Path) -> None:
     weights = root / "weights"
-    network = load_model("features", weights)
+    network = find("features", weights).load()
     files = sorted((root / "tests/data/faces").glob("*.jpg"))
     crops = torch.cat([to_tensor(np.array(Image.open(file).convert("RGB")), "cpu") for file in files])
     named = [EXPRESSIONS.index(file.stem.split("_")[1]) for file in files]

@@ -23,7 +23,7 @@ def state() -> dict[str, torch.Tensor]:
 
 
 def same_as(state: dict[str, torch.Tensor], folder: Path, name: str) -> None:
-    loaded = weights.load_model(name, folder).state_dict()
+    loaded = weights.find(name, folder).load().state_dict()
     assert loaded.keys() == state.keys()
     for key, value in state.items():
         assert torch.equal(loaded[key], value.half().float() if value.is_floating_point() else value), key
@@ -137,7 +137,7 @@ def test_convert_command(run_cli: RunCli, tmp_path: Path, state: dict[str, torch
     record = weights.read_manifest(tmp_path / "w")["mine"]
     assert (record.licence, record.architecture, record.data) == ("MIT", "unet", [])
     assert "MIT" in (tmp_path / "w" / record.card).read_text()
-    assert weights.load_config("mine", tmp_path / "w")["converted_from"]["file"] == "net.pth"
+    assert weights.find("mine", tmp_path / "w").config["converted_from"]["file"] == "net.pth"
     again = run_cli(*words)
     assert again.code == 2
     assert "--overwrite" in again.stderr

@@ -34,7 +34,7 @@ def folder(tmp_path: Path, linear: torch.nn.Linear) -> Path:
 
 
 def test_saved_weights_come_back_as_float32_in_half_precision(folder: Path, linear: torch.nn.Linear) -> None:
-    config, tensors = weights.load_weights("tiny", folder)
+    config, tensors = weights.find("tiny", folder).config, weights.find("tiny", folder).state()
     assert config == {key: CONFIG[key] for key in ("architecture", "arguments", "training")}
     assert tensors["weight"].dtype == torch.float32
     torch.testing.assert_close(tensors["weight"], linear.weight.detach().half().float(), rtol=0, atol=0)
@@ -55,11 +55,11 @@ def test_saving_one_network_keeps_the_others(folder: Path, linear: torch.nn.Line
     assert weights.verify_weights("tiny", folder) == folder / "tiny.safetensors"
 
 
-def test_load_model_is_in_eval_mode_and_without_gradients(
+def test_a_loaded_network_is_in_eval_mode_and_without_gradients(
     folder: Path, linear: torch.nn.Linear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models, "build", lambda _, **arguments: torch.nn.Linear(**arguments))
-    model = weights.load_model("tiny", folder)
+    model = weights.find("tiny", folder).load()
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
     x = torch.ones(1, 3)
@@ -70,11 +70,11 @@ def test_weights_that_do_not_fit_are_an_error_of_the_weights(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(WeightsError, match=r"do not fit .* no network named 'tiny'"):
-        weights.load_model("tiny", folder)
+        weights.find("tiny", folder).load()
     for module in (torch.nn.Bilinear, lambda **arguments: torch.nn.Linear(4, 2)):
         monkeypatch.setattr(models, "build", lambda _, module=module, **arguments: module(**arguments))
         with pytest.raises(WeightsError, match="do not fit"):
-            weights.load_model("tiny", folder)
+            weights.find("tiny", folder).load()
 
 
 def test_one_changed_byte_is_refused(folder: Path) -> None:
@@ -83,22 +83,22 @@ def test_one_changed_byte_is_refused(folder: Path) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="sha256"):
-        weights.load_weights("tiny", folder)
+        weights.find("tiny", folder).state()
 
 
 def test_a_truncated_file_is_refused(folder: Path) -> None:
     path = folder / "tiny.safetensors"
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(WeightsError, match="not the file"):
-        weights.load_weights("tiny", folder)
+        weights.find("tiny", folder).state()
 
 
 def test_a_missing_file_and_an_unknown_name_say_what_is_there(folder: Path) -> None:
     with pytest.raises(WeightsError, match="it has: tiny"):
-        weights.load_weights("unified", folder)
+        weights.find("unified", folder).state()
     (folder / "tiny.safetensors").unlink()
     with pytest.raises(WeightsError, match="missing"):
-        weights.load_weights("tiny", folder)
+        weights.find("tiny", folder).state()
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt", ".bin", ".pkl"])
@@ -158,6 +158,6 @@ def test_loading_a_network_draws_no_random_numbers(
     state = models.build(architecture, **arguments).state_dict()
     weights.save_weights(tmp_path, "w", state, {"architecture": architecture, "arguments": arguments}, "# W")
     before = torch.get_rng_state()
-    loaded = weights.load_model("w", tmp_path).state_dict()
+    loaded = weights.find("w", tmp_path).load().state_dict()
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(loaded[key], value.half().to(value.dtype)) for key, value in state.items())

@@ -139,7 +139,7 @@ def test_a_branch_is_resolved_to_its_commit_and_no_pickle_is_fetched(
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert json.loads(files.pop("origin.json")) == {"repository": REPO, "commit": FIRST}
     assert files == {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert weights.load_model("small", tmp_path / "out").training is False
+    assert weights.find("small", tmp_path / "out").load().training is False
 
 
 def test_a_pinned_revision_stays_when_the_branch_moves(hub: Hub) -> None:
