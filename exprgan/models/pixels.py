@@ -24,5 +24,5 @@ def unsigned(image: Tensor) -> Tensor:
 
 
 def to_tensor(picture: NDArray[np.uint8], device: str | torch.device = "cpu") -> Tensor:
-    """A picture, uint8 RGB (H, W, 3), as float32 (1, 3, H, W) in [-1, 1]."""
-    return signed(torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1)[None])
+    """A picture, uint8 RGB (H, W, 3), read-only or not, as float32 (1, 3, H, W) in [-1, 1]."""
+    return signed(torch.from_numpy(np.array(picture, order="C")).to(device).permute(2, 0, 1)[None])
