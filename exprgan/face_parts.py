@@ -1,5 +1,9 @@
 """The parts of a face, as masks and label maps name them, and the crop that all networks see it in."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 CROP_PX = 256
 """Side of the aligned crop that the networks of an edit work on."""
 
@@ -23,7 +27,7 @@ REGIONS = tuple(REGION_CLASSES)
 """Order of the channels of soft region masks."""
 
 
-def class_ids(names: tuple[str, ...]) -> list[int]:
+def class_ids(names: Iterable[str]) -> list[int]:
     """Numbers of classes in a label map.
 
     >>> class_ids(FACE_CLASSES)

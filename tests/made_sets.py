@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exprgan.action_units import BLENDSHAPES
-from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.face_parts import CLASS_NAMES
 
 FACES = Path(__file__).resolve().parent / "data" / "faces"
 RENDERS = ("0007_neutral", "0047_happy", "0087_surprise", "0134_anger")

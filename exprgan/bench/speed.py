@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exprgan.errors import ExprganError, UsageError
+from exprgan.face_parts import CROP_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,6 @@ STAGES = (
 )
 NETWORK_STAGES = ("face networks", "segment", "generate")
 """The face networks belong to the detector; 'detect' is what it takes without them."""
-CROP_PX = 256
 FACE_HEIGHT_SHARE = 0.6
 """Height of the pasted portrait as a share of the scene's."""
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -111,13 +111,9 @@ def prepare(
     done = _read_journal(work, records, folder)
     kept = sum(not outcome.problem for outcome in done.values())
     todo = [record for record in records if record.key not in done]
-    bar = progress(len(todo)) if progress else nullcontext(lambda: None)
-    with bar as step, (work / JOURNAL).open("a", encoding="utf-8") as journal:
-        for record, result in crops_of(todo, config, jobs):
-            outcome = _store(work, record, result, relative_name(record.path, folder))
-            journal.write(json.dumps(asdict(outcome)) + "\n")
-            journal.flush()
-            done[record.key] = outcome
+    with progress(len(todo)) if progress else nullcontext(lambda: None) as step:
+        for outcome in _cut(todo, folder, work, config, jobs):
+            done[outcome.key] = outcome
             step()
     outcomes = [done[record.key] for record in records]
     problems += [Problem(outcome.source, outcome.problem) for outcome in outcomes if outcome.problem]
@@ -132,6 +128,18 @@ def prepare(
         os.replace(work / PROBLEMS, output / PROBLEMS)
         shutil.rmtree(work)
     return Preparation(output, len(rows), kept, left_out)
+
+
+def _cut(
+    records: Sequence[Record], folder: Path, work: Path, config: CropConfig, jobs: int
+) -> Iterator[Outcome]:
+    """Make and store the records' crops; each outcome is in the journal before it is given."""
+    with (work / JOURNAL).open("a", encoding="utf-8") as journal:
+        for record, result in crops_of(records, config, jobs):
+            outcome = _store(work, record, result, relative_name(record.path, folder))
+            journal.write(json.dumps(asdict(outcome)) + "\n")
+            journal.flush()
+            yield outcome
 
 
 def with_action_units(

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from exprgan.action_units import ACTION_UNITS
 from exprgan.data.prepared import TABLE, PreparedFaces, Row, read_table, write_table
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.files import being_written
 from exprgan.photos.image_io import write_atomic
 
 INDEX = "index.json"
@@ -88,27 +87,20 @@ def _entry(stored: StoredFile) -> dict[str, Any]:
 
 def _write_shard(folder: Path, rows: Sequence[Row], path: Path) -> tuple[StoredFile, dict[str, str]]:
     """A tar that is the same for the same rows, and where its members' bytes are."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".exprgan-", suffix=".part")
-    os.close(handle)
-    try:
-        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
+    with being_written(path) as partial:
+        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
             for row in rows:
                 _add(archive, f"{row.key}.jpg", (folder / row.image).read_bytes())
                 if row.mask:
                     _add(archive, f"{row.key}.mask.png", (folder / row.mask).read_bytes())
                 _add(archive, f"{row.key}.json", json.dumps(_labels(row)).encode())
-        with tarfile.open(temporary) as archive:
+        with tarfile.open(partial) as archive:
             places = {
                 member.name: f"{path.name}:{member.offset_data}:{member.size}"
                 for member in archive.getmembers()
             }
-        with open(temporary, "rb") as file:
+        with partial.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
     return StoredFile(path.name, path.stat().st_size, digest.hexdigest()), places
 
 

@@ -23,6 +23,7 @@ from exprgan.device import one_thread
 from exprgan.edit.manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.edit.plan import PIPE, Job
 from exprgan.errors import UsageError
+from exprgan.files import PARTIAL_PREFIX, PARTIAL_SUFFIX
 from exprgan.photos import image_io
 from exprgan.photos.decode import reason
 from exprgan.version import __version__
@@ -310,7 +311,7 @@ def _use_one_thread() -> None:
 def remove_stale_parts(folders: Sequence[Path]) -> None:
     """Remove the half-written files that killed runs have left in the folders."""
     for folder in folders:
-        for path in folder.glob(".exprgan-*.part"):
+        for path in folder.glob(f"{PARTIAL_PREFIX}*{PARTIAL_SUFFIX}"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > STALE_PART_S:
                     path.unlink()

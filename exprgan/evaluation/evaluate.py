@@ -21,13 +21,14 @@ from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
 from exprgan.evaluation.cases import Cases, choose, held_out_split
 from exprgan.evaluation.contestants import Contestant, NoEdit, Teacher, trained, transferring
-from exprgan.evaluation.judging import FACE_CLASSES, MASK_MARGIN_PX, NAMES, Judges
+from exprgan.evaluation.judging import MASK_MARGIN_PX, NAMES, Judges
 from exprgan.evaluation.outside import Inception, Landmarker
 from exprgan.evaluation.protocol import Measured, Protocol, rounded_to_8_bits
 from exprgan.evaluation.report import SCHEMA, Pictures, write_report
 from exprgan.evaluation.sources import SEGMENTERS, TRANSFER, titles
 from exprgan.evaluation.summary import Summary, paired_differences, summarise
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_parts import FACE_CLASSES
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
 from exprgan.models.pixels import to_tensor
 from exprgan.version import __version__

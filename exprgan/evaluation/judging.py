@@ -13,13 +13,12 @@ from torch import Tensor
 from exprgan.edit.regions import find_segmenter
 from exprgan.errors import WeightsError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_parts import FACE_CLASSES, class_ids
 from exprgan.models.judges import ExpressionJudge, IdentityJudge
-from exprgan.models.segmenters import CLASS_NAMES
 from exprgan.weights import find, find_weights_dir, read_manifest
 
 NAMES = ("judge", "judge_rendered", "judge_identity")
 """Weights of the judges: of photographs alone, of photographs and renders, and who a face is."""
-FACE_CLASSES = ("skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
 MASK_MARGIN_PX = 8
 """How far the mask of a face reaches beyond its pixels in the 256-px crop: a jaw that opens needs the room."""
 
@@ -95,7 +94,7 @@ def face_region(labels: NDArray[np.uint8], margin_px: int = MASK_MARGIN_PX) -> N
     """Pixels of a label map (H, W) that belong to the face, or lie within a margin of it."""
     import cv2
 
-    face = np.isin(labels, [CLASS_NAMES.index(name) for name in FACE_CLASSES]).astype(np.uint8)
+    face = np.isin(labels, class_ids(FACE_CLASSES)).astype(np.uint8)
     size = 2 * margin_px + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     return np.asarray(cv2.dilate(face, kernel)) > 0

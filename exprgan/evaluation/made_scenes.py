@@ -12,11 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.face_parts import FACE_CLASSES, class_ids
 from exprgan.faces.align import transform_points
-
-R_EYE_CLASS, L_EYE_CLASS = 5, 4
-FACE_CLASSES = (1, 2, 3, 4, 5, 6, 7, 10, 11, 12)
-BACKGROUND_CLASS, CLOTH_CLASS = 0, 18
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,11 @@ class SceneConfig:
 
 def cutout_from_masks(image: NDArray[np.uint8], classes: NDArray[np.uint8]) -> Cutout:
     """Cut the head out of a render by its class mask (H, W), CelebAMask-HQ's order."""
-    rows, columns = np.nonzero(np.isin(classes, FACE_CLASSES))
+    rows, columns = np.nonzero(np.isin(classes, class_ids(FACE_CLASSES)))
     # hands' breadths of skin at the neck do not occur; the neck has a class of its own
     box = np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float64)
-    head = ~np.isin(classes, (BACKGROUND_CLASS, CLOTH_CLASS))
-    eyes = [np.argwhere(classes == value).mean(0)[::-1] for value in (R_EYE_CLASS, L_EYE_CLASS)]
+    head = ~np.isin(classes, class_ids(("background", "cloth")))
+    eyes = [np.argwhere(classes == value).mean(0)[::-1] for value in class_ids(("r_eye", "l_eye"))]
     return Cutout(image, _feather(head.astype(np.float32)), box, np.array(eyes))
 
 

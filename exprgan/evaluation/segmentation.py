@@ -16,7 +16,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.regions import segment_crop
 from exprgan.evaluation import metrics
-from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES
+from exprgan.face_parts import CLASS_NAMES, REGION_CLASSES, class_ids
 from exprgan.samples.segmentation import aligned_photo, class_sets
 from exprgan.weights import NetworkFiles
 
@@ -65,7 +65,7 @@ class IouCounter:
 
     def iou(self, classes: Iterable[str]) -> float:
         """Intersection over union of several classes taken as one; NaN where none occurs."""
-        members = [CLASS_NAMES.index(name) for name in classes]
+        members = class_ids(classes)
         both = self.confusion[np.ix_(members, members)].sum()
         labelled = self.confusion[members].sum()
         predicted = self.confusion[:, members].sum() + self.impossible[members].sum()

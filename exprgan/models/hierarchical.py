@@ -17,14 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from exprgan.face_parts import CROP_PX, REGIONS
 from exprgan.models.segmenters import SEGMENTERS, region_masks
 from exprgan.models.stargan import StarGAN, conv_norm_relu
 
-REGIONS = ("eyes", "nose", "mouth")
 MASKS = ("soft", "hard", "box")
 FUSIONS = ("composite", "conv")
-SEGMENTER_PX = 256
-"""Side of the pictures that the segmenters take."""
 
 
 class HierarchicalGenerator(nn.Module):
@@ -88,7 +86,7 @@ class HierarchicalGenerator(nn.Module):
 
     def region_masks(self, image: Tensor) -> Tensor:
         """Masks (N, 3, H, W) in [0, 1] of the regions of `REGIONS` in images (N, 3, H, W), dilated."""
-        pictures = F.interpolate(image, (SEGMENTER_PX, SEGMENTER_PX), mode="bilinear", align_corners=False)
+        pictures = F.interpolate(image, (CROP_PX, CROP_PX), mode="bilinear", align_corners=False)
         # averaged before the softmax, which would else be half of the cost
         logits = F.adaptive_avg_pool2d(self.segmenter(pictures), (image.shape[-2], image.shape[-1]))
         if self.masks != "soft":

@@ -11,24 +11,11 @@ Re-implemented from public facts, no code copied:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CLASS_NAMES = (
-    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
-    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
-)  # fmt: skip
-"""CelebAMask-HQ's official order; l_ and r_ are the subject's left and right."""
-
-REGION_CLASSES: dict[str, tuple[str, ...]] = {
-    "eyes": ("l_eye", "r_eye", "l_brow", "r_brow"),
-    "nose": ("nose",),
-    "mouth": ("mouth", "u_lip", "l_lip"),
-}
-"""Edited regions, disjoint sets of classes; brows belong with the eyes."""
+from exprgan.face_parts import REGION_CLASSES, REGIONS, class_ids
 
 
 class Normalise(nn.Module):
@@ -259,23 +246,15 @@ def _enlarge(logits: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(logits, size=like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def region_masks(
-    logits: Tensor, dilate_px: int = 0, regions: Sequence[str] = ("eyes", "nose", "mouth")
-) -> Tensor:
+def region_masks(logits: Tensor) -> Tensor:
     """Soft masks of the edited regions; differentiable, so that losses of an edit reach the segmenter.
 
     Args:
         logits: float (N, 19, H, W) of a segmenter, classes in the order of `CLASS_NAMES`.
-        dilate_px: Radius of a soft dilation (max-pool), because a mouth that opens needs more room than
-            it had; 0 leaves the masks as they are. Dilated masks may overlap.
-        regions: Names of `REGION_CLASSES`.
 
     Returns:
-        float32 (N, len(regions), H, W) in [0, 1]: the summed class probabilities of each region.
+        float32 (N, 3, H, W) in [0, 1]: the summed class probabilities of each of `REGIONS`.
     """
     probabilities = logits.float().softmax(dim=1)
-    members = [[CLASS_NAMES.index(name) for name in REGION_CLASSES[region]] for region in regions]
-    masks = torch.stack([probabilities[:, classes].sum(dim=1) for classes in members], dim=1)
-    if dilate_px > 0:
-        masks = F.max_pool2d(masks, 2 * dilate_px + 1, stride=1, padding=dilate_px)
-    return masks
+    members = [class_ids(REGION_CLASSES[region]) for region in REGIONS]
+    return torch.stack([probabilities[:, classes].sum(dim=1) for classes in members], dim=1)

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.action_units import ACTION_UNITS
+from exprgan.face_parts import CROP_PX
 from exprgan.models import mouth_interior
 from exprgan.models.unified import (
     MASK_FULL_FROM,
@@ -42,8 +43,6 @@ from exprgan.models.unified import (
     shaded_warp,
 )
 
-CROP_PX = 256
-"""Size of the crop in whose pixels displacements are given."""
 DECODERS = ("edit", "pixels")
 EDIT_CHANNELS = 11
 """Displacement 2, shading 3, cover of the mouth's interior 1, place 2 and light 3 of that interior."""

@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_parts import REGIONS
 from exprgan.models import mouth_interior
 from exprgan.models.segmenters import SEGMENTERS, region_masks
 
-REGIONS = ("eyes", "nose", "mouth")
 FUSIONS = ("sum", "composite")
 MAX_FLOW_PX = 40.0
 """Limit of the displacement in pixels of a 256-px crop; a jaw drop moves the chin by about 25."""

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.face_parts import CROP_PX
+
 Image = NDArray[np.uint8]
-CROP_PX = 256
-"""Side of the aligned crop."""
 
 
 def photometric(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:

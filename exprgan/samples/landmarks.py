@@ -58,7 +58,7 @@ def _read_depths(folder: Path, split: str) -> NDArray[np.float32]:
 
 
 def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture]:
-    """The renders of synthetic-faces, split train or test, with landmarks made by `mediapipe_labels`."""
+    """The renders of synthetic-faces, split train or test, with landmarks made by `exprgan.data.mediapipe_faces`."""
     data = SyntheticFaces(folder)
     made = np.load(labels)
     points = {
@@ -82,7 +82,7 @@ def read_pictures(
     Args:
         data: Folder that contains open-faces/ and synthetic-faces/.
         split: train or val; synthetic-faces' split test stands in for val.
-        synthetic_labels: File that `mediapipe_labels` wrote for synthetic-faces/img; None leaves them out.
+        synthetic_labels: File that `exprgan.data.mediapipe_faces` wrote for synthetic-faces/img; None leaves them out.
         num_turned: Pictures of heads turned up to the profile that are made of split train.
 
     Raises:

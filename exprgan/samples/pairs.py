@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_parts import CLASS_NAMES, CROP_PX, FACE_CLASSES, REGION_CLASSES, class_ids
 from exprgan.faces.mesh import FACE_OVAL
 from exprgan.models.unified import WINDOW
 from exprgan.samples.augment import alter_colours, colour_tables, jitter_matrix, soften, spoil, to_grey
@@ -28,16 +29,13 @@ from exprgan.samples.segmentation import OUTLINES
 from exprgan.samples.segmented_regions import read_regions
 from exprgan.teacher.cache import TeacherCache, TeacherRender, variant_of
 
-SIZE = 256
 HALF = 128
 REGION_OUTLINES = {
     "eyes": ("r_brow", "l_brow", "r_eye", "l_eye"),
     "nose": ("nose",),
     "mouth": ("u_lip", "l_lip", "mouth"),
 }
-MOUTH_CLASS = 10
-REGION_CLASSES = {"eyes": (4, 5, 6, 7), "nose": (2,), "mouth": (10, 11, 12)}
-FACE_CLASSES = (1, 2, 3, 4, 5, 6, 7, 10, 11, 12)
+MOUTH_CLASS = CLASS_NAMES.index("mouth")
 FLOW_AGREEMENT_PX = 1.0
 """Composed flows are used where forward and backward ways differ by less than this."""
 FAITHFUL = 250
@@ -99,7 +97,7 @@ class Look(NamedTuple):
 def look_of_photo(faces: OpenFaces, face: int) -> Look:
     """A photo of open-faces as it was taken."""
     zeros = np.zeros((HALF, HALF, 2), np.float32)
-    valid, mouth = np.full((HALF, HALF), 255, np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+    valid, mouth = np.full((HALF, HALF), 255, np.uint8), np.zeros((CROP_PX, CROP_PX), np.uint8)
     points = faces.landmarks_px(face)[:468, :2]
     return Look(faces.image(face), zeros, valid, mouth, zeros, points, is_photo=True)
 
@@ -137,8 +135,9 @@ def answer(before: Look, after: Look, border: int = cv2.BORDER_REPLICATE) -> Pai
 def frames_pair(data: SyntheticFaces, source: int, target: int) -> Pair:
     """Two frames of synthetic-faces, by row; no flow is known."""
     before, after = data.mask(source), data.mask(target)
-    face = np.isin(before, FACE_CLASSES) | np.isin(after, FACE_CLASSES)
-    part_classes = REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"]
+    face_classes = class_ids(FACE_CLASSES)
+    face = np.isin(before, face_classes) | np.isin(after, face_classes)
+    part_classes = class_ids(REGION_CLASSES["mouth"] + REGION_CLASSES["eyes"])
     parts = np.isin(before, part_classes) | np.isin(after, part_classes)
     wide = cv2.dilate(parts.astype(np.uint8) * 255, np.ones((7, 7)))
     zeros = np.zeros((HALF, HALF, 2), np.float32)
@@ -164,7 +163,7 @@ def fill(shape: tuple[int, int], points_xy: NDArray[np.floating], outlines: list
 def regions_of(points_xy: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Region masks (256, 256, 3) uint8 drawn from mesh points (468+, 2)."""
     masks = [
-        fill((SIZE, SIZE), points_xy, [OUTLINES[name] for name in names])
+        fill((CROP_PX, CROP_PX), points_xy, [OUTLINES[name] for name in names])
         for names in REGION_OUTLINES.values()
     ]
     return np.dstack(masks)
@@ -172,10 +171,10 @@ def regions_of(points_xy: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def importance_of(*shapes_xy: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Importance map (256, 256) uint8 that covers the face in every given shape (468+, 2)."""
-    face = np.zeros((SIZE, SIZE), np.uint8)
-    parts = np.zeros((SIZE, SIZE), np.uint8)
+    face = np.zeros((CROP_PX, CROP_PX), np.uint8)
+    parts = np.zeros((CROP_PX, CROP_PX), np.uint8)
     for points in shapes_xy:
-        face |= fill((SIZE, SIZE), points, [FACE_OVAL])
+        face |= fill((CROP_PX, CROP_PX), points, [FACE_OVAL])
         regions = regions_of(points)
         parts |= regions[..., 0] | regions[..., 2]
     parts = cv2.dilate(parts, np.ones((9, 9)))
@@ -242,10 +241,10 @@ class PairSamples:
     @staticmethod
     def augmented(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
         """A pair as the network learns from it, in the window of `exprgan.models.unified.WINDOW`."""
-        arrays = augment(pair, jitter_matrix(rng, can_mirror=pair.expression != CONTEMPT), SIZE, rng)
+        arrays = augment(pair, jitter_matrix(rng, can_mirror=pair.expression != CONTEMPT), CROP_PX, rng)
         sample: dict[str, Any] = {}
         for name, array in arrays.items():
-            top, left, height, width = (edge * array.shape[-1] // SIZE for edge in WINDOW)
+            top, left, height, width = (edge * array.shape[-1] // CROP_PX for edge in WINDOW)
             sample[name] = np.ascontiguousarray(array[:, top : top + height, left : left + width])
         return sample | {"expression": np.int64(pair.expression), "strength": np.float32(pair.strength)}
 
@@ -308,7 +307,7 @@ class PairSamples:
         """Two frames of one identity of synthetic-faces, by row."""
         assert self.synthetic is not None
         pair, before = frames_pair(self.synthetic, source, target), self.synthetic.mask(source)
-        regions = [np.isin(before, classes) for classes in REGION_CLASSES.values()]
+        regions = [np.isin(before, class_ids(names)) for names in REGION_CLASSES.values()]
         return replace(
             pair,
             mouth=cv2.GaussianBlur(pair.mouth, (0, 0), 0.7).astype(np.uint8),
@@ -341,7 +340,7 @@ def augment(
     def move(array: NDArray, flags: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_CONSTANT) -> NDArray:
         if array.shape[0] > size:
             array = cv2.resize(array, (size, size), interpolation=cv2.INTER_AREA)
-        used = matrix if array.shape[0] == SIZE else half_matrix
+        used = matrix if array.shape[0] == CROP_PX else half_matrix
         return cv2.warpAffine(array, used, array.shape[1::-1], flags=flags, borderMode=border)
 
     tables, is_grey = colour_tables(rng), rng.random() < 0.06

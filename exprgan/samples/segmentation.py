@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.face_parts import CLASS_NAMES, CROP_PX
 from exprgan.faces import mesh
-from exprgan.models.segmenters import CLASS_NAMES
 from exprgan.samples.augment import occlude, photometric, procedural_background, shade
 
-SIZE = 256  # px, side of the aligned crop
 IGNORE = 255  # label of pixels without any say in the loss
 
 PARTIAL_LABELS: dict[int, tuple[str, ...]] = {
@@ -49,7 +48,7 @@ for _left, _right in FLIP_SWAPS:
 
 
 def draw_partial_labels(
-    landmarks_xy: NDArray[np.floating], size: int = SIZE, *, band_px: float = 1.0
+    landmarks_xy: NDArray[np.floating], size: int = CROP_PX, *, band_px: float = 1.0
 ) -> NDArray[np.uint8]:
     """Labels of a photograph as far as its landmarks tell them.
 
@@ -80,15 +79,15 @@ def draw_partial_labels(
         part = np.zeros_like(labels)
         _fill(part, polygon, 1)
         labels[(part & inside) > 0] = value
-    thickness = max(1, round(size * 10 / SIZE))
+    thickness = max(1, round(size * 10 / CROP_PX))
     _outline(labels, oval, thickness)
     for name, outline in OUTLINES.items():
         polygon = points[list(outline)]
-        if name == "mouth" and cv2.contourArea(polygon.astype(np.float32)) < 6 * size / SIZE:
+        if name == "mouth" and cv2.contourArea(polygon.astype(np.float32)) < 6 * size / CROP_PX:
             continue
         _fill(labels, polygon, CLASS_NAMES.index(name))
         if name not in ("l_eye", "r_eye", "mouth"):
-            _outline(labels, polygon, max(1, round(2 * band_px * size / SIZE)))
+            _outline(labels, polygon, max(1, round(2 * band_px * size / CROP_PX)))
     for name in ("l_eye", "r_eye"):
         _fill(labels, points[list(OUTLINES[name])], CLASS_NAMES.index(name))
     return labels
@@ -107,10 +106,10 @@ def jitter_matrix(rng: np.random.Generator, scale: float = 1.0) -> NDArray[np.fl
     """Random similarity (2, 3) about the crop's centre: ±10° roll, ±12% scale, ±10% shift."""
     angle = np.deg2rad(rng.uniform(-10, 10))
     zoom = scale * np.exp(rng.uniform(-0.12, 0.12))
-    shift_px = rng.uniform(-0.1, 0.1, 2) * SIZE
+    shift_px = rng.uniform(-0.1, 0.1, 2) * CROP_PX
     cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
-    centre = (SIZE - 1) / 2
-    source_centre = ((SIZE - 1) / 2 + 0.5) / scale - 0.5
+    centre = (CROP_PX - 1) / 2
+    source_centre = ((CROP_PX - 1) / 2 + 0.5) / scale - 0.5
     rotation = np.array([[cosine, -sine], [sine, cosine]])
     offset = centre + shift_px - rotation @ (source_centre, source_centre)
     return np.hstack([rotation, offset[:, None]])
@@ -162,7 +161,7 @@ class SegmentationSamples:
         matrix = jitter_matrix(rng)
         warped = _warp(image, matrix, rng)
         moved = cv2.warpAffine(
-            labels, matrix, (SIZE, SIZE), flags=cv2.INTER_NEAREST, borderValue=IGNORE
+            labels, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_NEAREST, borderValue=IGNORE
         ).astype(np.uint8)
         return warped, moved
 
@@ -171,7 +170,7 @@ class SegmentationSamples:
         row = self._photo_rows[rng.integers(len(self._photo_rows))]
         image = self.photos.photo(row)
         landmarks_xy = self.photos.landmarks_px(row, image.shape[0])[:, :2]
-        matrix = jitter_matrix(rng, SIZE / image.shape[0])
+        matrix = jitter_matrix(rng, CROP_PX / image.shape[0])
         labels = draw_partial_labels(landmarks_xy @ matrix[:, :2].T + matrix[:, 2])
         return _warp(image, matrix, rng), labels
 
@@ -181,10 +180,10 @@ class SegmentationSamples:
         """Another background: procedural, or the blurred colours of a photograph turned upside down."""
         if self.photos is not None and rng.random() < 0.4:
             photo = self.photos.photo(self._photo_rows[rng.integers(len(self._photo_rows))])
-            small = cv2.resize(photo[::-1], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(photo[::-1], (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
             backdrop = cv2.GaussianBlur(small, (0, 0), rng.uniform(6, 20)).astype(np.uint8)
         else:
-            backdrop = procedural_background(rng, SIZE)
+            backdrop = procedural_background(rng, CROP_PX)
         matte = cv2.GaussianBlur((labels > 0).astype(np.float32), (0, 0), 0.8)[..., None]
         return np.round(image * matte + backdrop * (1 - matte)).astype(np.uint8)
 
@@ -217,13 +216,13 @@ def _warp(
     border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)[int(rng.integers(3))]
     fill = tuple(float(v) for v in rng.integers(0, 256, 3))
     return cv2.warpAffine(
-        image, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
+        image, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
     ).astype(np.uint8)
 
 
 def aligned_photo(data: OpenFaces, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A photograph in the aligned crop frame: uint8 RGB (256, 256, 3), partial labels uint8 (256, 256)."""
-    return data.image(row, SIZE), draw_partial_labels(data.landmarks_px(row, SIZE)[:, :2])
+    return data.image(row, CROP_PX), draw_partial_labels(data.landmarks_px(row, CROP_PX)[:, :2])
 
 
 def class_sets(names: Sequence[tuple[str, ...]] = tuple(PARTIAL_LABELS.values())) -> NDArray[np.float32]:

@@ -26,11 +26,11 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.face_parts import CROP_PX
 from exprgan.samples.augment import jitter_matrix
 from exprgan.samples.pairs import (
     FAITHFUL,
     HALF,
-    SIZE,
     Look,
     Pair,
     answer,
@@ -272,9 +272,9 @@ class TransferPairs:
         """A person of open-faces in one state, and the same person in another one."""
         before = self._look(person, has)
         after = before if has == wanted else self._look(person, wanted)
-        mouth_known = np.full((SIZE, SIZE), 255, np.uint8)
+        mouth_known = np.full((CROP_PX, CROP_PX), 255, np.uint8)
         if after.is_photo and not before.is_photo:  # what is inside the lips of the photo is not known
-            mouth_known -= fill((SIZE, SIZE), after.points_xy, [OUTLINES["mouth"]])
+            mouth_known -= fill((CROP_PX, CROP_PX), after.points_xy, [OUTLINES["mouth"]])
         return replace(
             answer(before, after, cv2.BORDER_CONSTANT),
             mouth_known=mouth_known,
@@ -324,6 +324,6 @@ def augment_pair(
 def _augment(pair: Pair, rng: np.random.Generator, mirrored: bool) -> dict[str, Any]:
     matrix = jitter_matrix(rng, can_mirror=False)
     if mirrored:
-        matrix = matrix @ np.array([[-1.0, 0, SIZE - 1], [0, 1, 0], [0, 0, 1]])
+        matrix = matrix @ np.array([[-1.0, 0, CROP_PX - 1], [0, 1, 0], [0, 0, 1]])
     known_strength = {"is_known": np.float32(pair.is_known), "strength": np.float32(pair.strength)}
     return augment(pair, matrix, HALF, rng) | known_strength

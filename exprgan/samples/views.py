@@ -19,10 +19,10 @@ from exprgan.action_units import ACTION_UNITS
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_parts import CROP_PX, FACE_CLASSES, class_ids
 from exprgan.faces.mesh import FACE_OVAL
 from exprgan.models.features import FEATURE_PX
 from exprgan.samples.augment import jitter_matrix, photometric, procedural_background, shade
-from exprgan.samples.pairs import FACE_CLASSES
 from exprgan.samples.segmentation import OUTLINES
 from exprgan.teacher.cache import TeacherCache
 
@@ -138,7 +138,7 @@ class FaceViews:
         """A frame of synthetic-faces; its blendshapes are not MediaPipe's and left out."""
         assert self.rendered is not None
         name = EXPRESSIONS[self.rendered.expressions[row]]
-        inside = np.isin(self.rendered.mask(row), FACE_CLASSES).astype(np.uint8) * 255
+        inside = np.isin(self.rendered.mask(row), class_ids(FACE_CLASSES)).astype(np.uint8) * 255
         units = np.full(len(ACTION_UNITS), np.nan, np.float32)
         points = np.full((len(POINTS), 2), np.nan, np.float32)
         return FaceView(self.rendered.image(row), inside, one_hot(name), units, points)
@@ -173,7 +173,7 @@ def one_hot(name: str) -> NDArray[np.float32]:
 
 def to_small(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """A matrix (2, 3) to the 256-px crop as one to the view; pixel centres of the grids differ by half a pixel."""
-    scale = FEATURE_PX / 256
+    scale = FEATURE_PX / CROP_PX
     small = matrix * scale
     small[:, 2] += 0.5 * scale - 0.5
     return small

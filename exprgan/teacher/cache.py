@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from exprgan.data.pictures import decode_rgb
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.fit import FaceAnalysis
 from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.files import write_whole
 from exprgan.teacher.geometry_teacher import GeometryTeacher
 
 FLOW_SCALE = 256
@@ -93,7 +93,7 @@ class TeacherCache:
                 for face in range(len(self.faces.rows))
                 if self.teacher.usable(self._analyse(face, np.zeros((256, 256, 3), np.uint8)))[0]
             ]
-            _write(path, json.dumps(rows).encode())
+            write_whole(path, json.dumps(rows).encode())
         rows_kept = np.array(json.loads(path.read_text()), np.int64)
         return [int(row) for row in np.random.default_rng(0).permutation(rows_kept)]
 
@@ -150,7 +150,7 @@ class TeacherCache:
             points=result.points_px[:, :2].astype(np.float16),
         )
         path.parent.mkdir(exist_ok=True)
-        _write(path, buffer.getvalue())
+        write_whole(path, buffer.getvalue())
 
 
 def _half_of_known(place_cm: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -184,9 +184,3 @@ def _encode(suffix: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _decode_grey(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    partial.write_bytes(data)
-    partial.replace(path)

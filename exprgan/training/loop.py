@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from exprgan.errors import ExprganError, UsageError
+from exprgan.files import being_written
 from exprgan.models import full_arguments
 from exprgan.training import distributed
 from exprgan.training.task import Task, Turn
@@ -296,18 +297,16 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "torch_rng": torch.get_rng_state(),
         }
-        partial = self.run_dir / "state.pt.part"
-        torch.save(state, partial)
-        partial.replace(self.run_dir / "state.pt")
+        with being_written(self.run_dir / "state.pt") as partial:
+            torch.save(state, partial)
         self._save_averaged(self.run_dir / "ema.safetensors")
 
     def _save_averaged(self, path: Path) -> None:
         from safetensors.torch import save_file
 
         tensors = {name: value.cpu().contiguous() for name, value in self.ema.state_dict().items()}
-        partial = path.with_name(path.name + ".part")
-        save_file(tensors, partial)
-        partial.replace(path)
+        with being_written(path) as partial:
+            save_file(tensors, partial)
 
     def resume(self) -> None:
         """Go on from `state.pt` where there is one.

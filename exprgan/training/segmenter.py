@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
+from exprgan.face_parts import CLASS_NAMES
 from exprgan.models.pixels import signed
-from exprgan.models.segmenters import CLASS_NAMES, SEGMENTERS, BiSeNet, UNet
+from exprgan.models.segmenters import SEGMENTERS, BiSeNet, UNet
 from exprgan.samples.segmentation import IGNORE, SegmentationSamples, class_sets, random_crop
 from exprgan.training.losses import hard_mean
 from exprgan.training.task import Task, TrainingFiles

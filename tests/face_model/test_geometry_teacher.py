@@ -20,8 +20,8 @@ from exprgan.face_model.render import mouth_opening
 from exprgan.faces import mesh
 from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW
-from exprgan.samples.landmarks import Picture
 from exprgan.samples.pairs import PairMix, PairSamples, compose_flows
+from exprgan.samples.picture import Picture
 from exprgan.teacher.bundle_basis import bundle
 from exprgan.teacher.cache import TeacherCache, variant_of
 from exprgan.teacher.geometry_teacher import GeometryTeacher
@@ -105,7 +105,11 @@ def test_the_bundled_basis_is_the_one_that_was_made(teacher_dir: Path, faces: Re
 
 
 def test_an_archive_of_arrays_is_bundled_as_it_is(tmp_path: Path) -> None:
-    arrays = {"half": np.float16([0.1, -2]), "count": np.int16([3]), "single": np.float32([[1e-7]])}
+    arrays: dict[str, NDArray[np.generic]] = {
+        "half": np.array([0.1, -2], np.float16),
+        "count": np.array([3], np.int16),
+        "single": np.array([[1e-7]], np.float32),
+    }
     names = {"sculpted_names": np.array(["jawOpen"]), "measured_names": np.array(["eyeBlinkLeft"])}
     np.savez(tmp_path / "basis.npz", **arrays, **names)
     (tmp_path / "face_model.md").write_text("# Card\n")

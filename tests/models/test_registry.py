@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ def test_stored_arguments_build_the_network_that_the_defaults_build(architecture
     with torch.device("meta"):
         shapes = [
             {name: value.shape for name, value in build(architecture, **given).state_dict().items()}
-            for given in ({}, stored)
+            for given in (dict[str, Any](), stored)
         ]
     assert shapes[0] == shapes[1]
 

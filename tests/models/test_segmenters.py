@@ -11,8 +11,9 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.regions import PALETTE, overlay, segment_crop
 from exprgan.errors import UsageError
 from exprgan.evaluation.segmentation import IouCounter, SegmentationScores, scores_record
+from exprgan.face_parts import CLASS_NAMES, REGION_CLASSES
 from exprgan.models import build
-from exprgan.models.segmenters import CLASS_NAMES, REGION_CLASSES, BiSeNet, UNet, region_masks
+from exprgan.models.segmenters import BiSeNet, UNet, region_masks
 from exprgan.training.publish import Notes, publish
 from exprgan.training.segmenter import PixelLoss, SegmenterConfig, SegmenterTask
 from exprgan.weights import find, find_weights_dir, read_manifest
@@ -115,26 +116,15 @@ def test_regions_are_disjoint() -> None:
     assert (masks.sum(dim=1) <= 1 + 1e-6).all()
 
 
-def test_dilation_grows_a_mask_by_its_radius() -> None:
-    logits = torch.zeros(1, 19, 21, 21)
-    logits[:, 0] = 30.0
-    logits[:, CLASS_NAMES.index("nose"), 10, 10] = 90.0
-    mask = region_masks(logits, dilate_px=3)[0, 1] > 0.5
-    rows, columns = torch.nonzero(mask, as_tuple=True)
-    assert (int(rows.min()), int(rows.max())) == (7, 13)
-    assert (int(columns.min()), int(columns.max())) == (7, 13)
-
-
-@pytest.mark.parametrize("dilate_px", [0, 5])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_loss_of_the_masks_reaches_the_first_layer(architecture: str, dilate_px: int) -> None:
+def test_a_loss_of_the_masks_reaches_the_first_layer(architecture: str) -> None:
     network = tiny(architecture).train()
     logits = network(images())
-    region_masks(logits, dilate_px)[:, 2].mean().backward()
+    region_masks(logits)[:, 2].mean().backward()
     first = next(network.parameters())
     assert first.grad is not None
     assert first.grad.norm() > 0
-    assert not region_masks(logits.detach(), dilate_px).requires_grad
+    assert not region_masks(logits.detach()).requires_grad
 
 
 def test_pixel_loss_of_hard_labels_is_the_cross_entropy() -> None:

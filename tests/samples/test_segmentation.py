@@ -9,14 +9,13 @@ import pytest
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
-from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.face_parts import CLASS_NAMES, CROP_PX
 from exprgan.samples.augment import occlude, photometric, procedural_background, shade
 from exprgan.samples.segmentation import (
     FLIP_TABLE,
     IGNORE,
     OUTLINES,
     PARTIAL_LABELS,
-    SIZE,
     SegmentationSamples,
     aligned_photo,
     class_sets,
@@ -37,7 +36,7 @@ def photos(data_dir: Path) -> OpenFaces:
 
 @pytest.fixture
 def image() -> np.ndarray:
-    return procedural_background(np.random.default_rng(11), SIZE)
+    return procedural_background(np.random.default_rng(11), CROP_PX)
 
 
 def test_flip_table_swaps_left_and_right_and_nothing_else() -> None:
@@ -62,7 +61,7 @@ def test_jitter_stays_within_its_bounds() -> None:
         assert np.exp(-0.12) - 1e-9 <= scale <= np.exp(0.12) + 1e-9
         assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) <= 10
         moved = matrix[:, :2] @ (159.5, 159.5) + matrix[:, 2]  # the centre of a 320-px crop
-        assert np.abs(moved - 127.5).max() <= 0.1 * SIZE + 1e-9
+        assert np.abs(moved - 127.5).max() <= 0.1 * CROP_PX + 1e-9
 
 
 @pytest.mark.parametrize("change", [photometric, shade])
@@ -101,9 +100,9 @@ def test_labels_of_samples_are_known_numbers(renders: SyntheticFaces, photos: Op
     known = {*range(19), *PARTIAL_LABELS, IGNORE}
     for number in range(20):
         image, labels = samples.sample(0, number)
-        assert image.shape == (SIZE, SIZE, 3)
+        assert image.shape == (CROP_PX, CROP_PX, 3)
         assert image.dtype == np.uint8
-        assert labels.shape == (SIZE, SIZE)
+        assert labels.shape == (CROP_PX, CROP_PX)
         assert set(np.unique(labels).tolist()) <= known
 
 

@@ -36,7 +36,7 @@ SMALL_REGIONS = RegionConfig(local_width=8, dilation_px=2)
 
 @pytest.fixture(autouse=True)
 def small_segmenter_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hierarchical, "SEGMENTER_PX", 32)
+    monkeypatch.setattr(hierarchical, "CROP_PX", 32)
 
 
 def batch_of(task: AdversarialTask, size: int = 4) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from exprgan.data.readers import Problem, Record, relative_name
 from exprgan.errors import UsageError
-from exprgan.models.segmenters import CLASS_NAMES
+from exprgan.face_parts import CLASS_NAMES
 
 IMAGES, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
 MAPPING, IDENTITIES = "CelebA-HQ-to-CelebA-mapping.txt", "identity_CelebA.txt"
