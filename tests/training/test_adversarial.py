@@ -476,6 +476,7 @@ def test_our_form_starts_from_the_bundled_weights(data_dir: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch warns of itself while it compiles
 def test_a_compiled_network_trains_and_leaves_plain_weights(tmp_path: Path) -> None:
     Trainer(small_task(), replace(LOOP, duration_kimg=0.008), tmp_path / "eager").run()
     Trainer(small_task(), replace(LOOP, duration_kimg=0.008, compile=True), tmp_path / "compiled").run()
