@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.face_model.folds import fold_gain
+from exprgan.face_model.prior import Cut, Prior
+from exprgan.face_model.raster import polygon_mask
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
 from exprgan.models import mouth_interior
@@ -28,9 +31,9 @@ SHADE_FADE = (0.012, 0.05)
 MASK_FADE = (0.01, 0.08)
 RESIDUAL_FADE = (0.01, 0.04)
 """An edit below the first value changes nothing, above the second it acts in full; crop px, log, share, RGB of 1."""
-REACH_PX = 48
-"""Displacements are shorter than this many crop px."""
 STRIP_ROWS = 128
+EDGE_PX = 0.35
+"""Softness of an outline in crop px, at any resolution."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Edit:
             log of the light on its RGB, from which the paint is drawn at the photo's resolution.
         residual: (256, 256, 3) or None; added to the RGB values in [0, 1].
         is_grey: the interior is shown without colour.
+        cuts: openings of eyes and mouth, in the frame of the crop; each takes its own flow, and its outline is drawn
+            at the photo's resolution.
+        folds: (256, 256, 3) or None; place (x, y) on the texture chart in its px and the share (0..1) that is shown
+            of `fold_chart` (h, w) there, natural log of the luminance's ratio.
     """
 
     flow_px: NDArray[np.float32]
@@ -60,6 +67,35 @@ class Edit:
     interior: NDArray[np.float32] | None = None
     residual: NDArray[np.float32] | None = None
     is_grey: bool = False
+    cuts: tuple[Cut, ...] = ()
+    folds: NDArray[np.float32] | None = None
+    fold_chart: NDArray[np.float32] | None = None
+
+    @classmethod
+    def from_prior(cls, prior: Prior) -> Edit:
+        """The edit that geometry knows, faded out towards the border of the generator's window."""
+        taper = _taper()
+        flow = prior.flow_px * taper[..., None]
+        nothing = np.zeros((CROP_PX, CROP_PX, 3), np.float32)
+        cuts = tuple(cut for cut in prior.cuts if _acts(cut, prior.cover(cut)))
+        covers = [prior.cover(cut) for cut in cuts]
+        mask = np.max(covers, axis=0) if covers else nothing[..., 0]
+        folds = None
+        if prior.log_ratio is not None:
+            inside = cv2.erode((prior.chart_px[..., 0] >= 0).astype(np.float32), np.ones((5, 5)))
+            folds = np.dstack([prior.chart_px, inside * taper]).astype(np.float32)
+        weight = _weight(flow, prior.folds()[..., None] * taper[..., None], mask * taper, None)
+        weight = weight * (taper > 0)
+        return cls(
+            flow,
+            nothing,
+            nothing,
+            nothing[..., 0],
+            weight,
+            cuts=cuts,
+            folds=folds,
+            fold_chart=prior.log_ratio,
+        )
 
     @classmethod
     def from_maps(cls, maps: EditMaps, index: int = 0, face: NDArray[np.float32] | None = None) -> Edit:
@@ -92,6 +128,13 @@ class Edit:
 
         residual = None if self.residual is None else grey(self.residual)
         return replace(self, shade=grey(self.shade), paint=grey(self.paint), residual=residual, is_grey=True)
+
+
+def _acts(cut: Cut, cover: NDArray[np.float32]) -> bool:
+    """Whether a cut shows anything but what the photo has there."""
+    return cut.interior is not None or bool(
+        (np.abs(cut.flow_px).max(axis=2)[cover > 0] > FLOW_FADE_PX[0]).any()
+    )
 
 
 def _array(part: Tensor, index: int) -> NDArray[np.float32]:
@@ -147,14 +190,23 @@ class _Patch:
     y1: int
     matrix: NDArray[np.float64]
 
+    @property
+    def scale(self) -> float:
+        """Crop px a photo px."""
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+    def part(self, top: int, bottom: int, left: int, right: int) -> _Patch:
+        """Some rows and columns of the patch, counted from its corner."""
+        matrix = self.matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ (float(left), float(top))
+        return _Patch(self.x0 + left, self.y0 + top, self.x0 + right, self.y0 + bottom, matrix)
+
     def strips(self) -> Iterator[_Patch]:
         """The patch in pieces of a few rows, so that the work stays in the processor's cache."""
         if self.x1 <= self.x0:
             return
         for y in range(self.y0, self.y1, STRIP_ROWS):
-            matrix = self.matrix.copy()
-            matrix[:, 2] += matrix[:, 1] * (y - self.y0)
-            yield _Patch(self.x0, y, self.x1, min(y + STRIP_ROWS, self.y1), matrix)
+            yield self.part(y - self.y0, min(y + STRIP_ROWS, self.y1) - self.y0, 0, self.x1 - self.x0)
 
 
 def _patch_under(
@@ -180,9 +232,8 @@ def _spread(
     values: NDArray[np.float32], patch: _Patch, interpolation: int = cv2.INTER_LINEAR
 ) -> NDArray[np.float32]:
     """A map of the crop at every pixel of the patch; averaged first where the photo is the smaller one."""
-    scale = float(np.hypot(patch.matrix[0, 0], patch.matrix[1, 0]))
-    if scale > 1.5:
-        values = cv2.GaussianBlur(values, (0, 0), 0.45 * scale).astype(np.float32)
+    if patch.scale > 1.5:
+        values = cv2.GaussianBlur(values, (0, 0), 0.45 * patch.scale).astype(np.float32)
     size_wh = (patch.x1 - patch.x0, patch.y1 - patch.y0)
     flags = interpolation | cv2.WARP_INVERSE_MAP
     spread = cv2.warpAffine(values, patch.matrix, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT)
@@ -219,11 +270,15 @@ def _edit_strip(
 ) -> NDArray[np.float32]:
     """Edited pixels of a strip, float32 (h, w, 3) in the image's range."""
     top_value = float(np.iinfo(image.dtype).max)
-    edited = _warp_photo(image, edit, strip)
+    edited = _warp_photo(image, edit.flow_px, strip)
     edited *= _spread(gain, strip) + 1
+    if edit.folds is not None and edit.fold_chart is not None:
+        edited *= _fold_gain(edited * np.float32(255 / top_value), edit, strip)
     mask = _spread(edit.mask, strip)[..., None]
     if mask.any():
         edited += mask * (_paint(edit, strip) * np.float32(top_value) - edited)
+    for cut in edit.cuts:
+        _show_cut(edited, image, edit, cut, strip)
     if edit.residual is not None:
         edited += _spread(edit.residual, strip, cv2.INTER_CUBIC) * np.float32(top_value)
     return np.clip(edited, 0, top_value, out=edited)
@@ -233,18 +288,61 @@ def _paint(edit: Edit, patch: _Patch) -> NDArray[np.float32]:
     """What is shown under the mask at the photo's resolution, float32 RGB (h, w, 3) in [0, 1] or a little more."""
     if edit.interior is None:
         return _spread(edit.paint, patch, cv2.INTER_CUBIC)
-    scale = float(np.hypot(patch.matrix[0, 0], patch.matrix[1, 0]))
-    place, log_light = np.split(_spread(edit.interior, patch), [2], axis=2)
-    colours = mouth_interior.sample(place, CROP_PX_PER_CM / scale) * np.float32(1 / 255)
+    return _interior(edit.interior, edit.is_grey, patch)
+
+
+def _interior(interior: NDArray[np.float32], is_grey: bool, patch: _Patch) -> NDArray[np.float32]:
+    """The chart of a mouth's inside as the patch sees it, float32 RGB (h, w, 3) in [0, 1] or a little more."""
+    place, log_light = np.split(_spread(interior, patch), [2], axis=2)
+    colours = mouth_interior.sample(place, CROP_PX_PER_CM / patch.scale) * np.float32(1 / 255)
     paint = colours * np.exp(log_light)
-    return paint.mean(axis=2, keepdims=True) if edit.is_grey else paint
+    return paint.mean(axis=2, keepdims=True) if is_grey else paint
 
 
-def _warp_photo(image: NDArray[Any], edit: Edit, patch: _Patch) -> NDArray[np.float32]:
+def _fold_gain(edited: NDArray[np.float32], edit: Edit, patch: _Patch) -> NDArray[np.float32]:
+    """Factors (h, w, 3) of the folds for an RGB picture in [0, 255]."""
+    assert edit.folds is not None
+    assert edit.fold_chart is not None
+    folds = _spread(edit.folds, patch)
+    ratio = cv2.remap(
+        edit.fold_chart, folds[..., 0], folds[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    gain = fold_gain(edited, ratio * folds[..., 2])
+    return gain.mean(axis=2, keepdims=True) if edit.is_grey else gain
+
+
+def _show_cut(edited: NDArray[np.float32], image: NDArray[Any], edit: Edit, cut: Cut, strip: _Patch) -> None:
+    """Draw a cut into a strip's edited pixels (h, w, 3), in place."""
+    cover = _cover(cut, strip)
+    rows, columns = np.nonzero(cover)
+    if not len(rows):
+        return
+    part = strip.part(rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
+    inside = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+    if cut.interior is not None:
+        shown = _interior(cut.interior, edit.is_grey, part) * np.float32(np.iinfo(image.dtype).max)
+    else:
+        shown = _warp_photo(image, cut.flow_px, part)
+        if cut.shade is not None:
+            shown *= np.exp(_spread(cut.shade, part))[..., None]
+    edited[inside] += cover[inside][..., None] * (shown - edited[inside])
+
+
+def _cover(cut: Cut, strip: _Patch) -> NDArray[np.float32]:
+    """Soft mask (h, w) of a cut's outline at the strip's resolution."""
+    softness = EDGE_PX / strip.scale
+    pad = int(np.ceil(3 * softness)) + 1  # so that strips meet without a seam
+    outline = transform_points(cut.outline_px, cv2.invertAffineTransform(strip.matrix)) + (0, pad)
+    height, width = strip.y1 - strip.y0, strip.x1 - strip.x0
+    cover = polygon_mask(height + 2 * pad, width, outline)
+    return cv2.GaussianBlur(cover, (0, 0), softness)[pad : pad + height].astype(np.float32)
+
+
+def _warp_photo(image: NDArray[Any], flow_px: NDArray[np.float32], patch: _Patch) -> NDArray[np.float32]:
     """The photo's own pixels moved by the flow, float32 (h, w, 3) in the image's range."""
     to_photo = np.linalg.inv(patch.matrix[:, :2])
-    flow = _spread(edit.flow_px, patch) @ to_photo.T.astype(np.float32)
-    reach = int(np.ceil(REACH_PX * float(np.hypot(*to_photo[:, 0])))) + 2
+    flow = _spread(flow_px, patch) @ to_photo.T.astype(np.float32)
+    reach = int(np.ceil(float(np.abs(flow).max(initial=0)))) + 3
     height, width = image.shape[:2]
     top, left = max(0, patch.y0 - reach), max(0, patch.x0 - reach)
     around = image[top : min(height, patch.y1 + reach), left : min(width, patch.x1 + reach)]

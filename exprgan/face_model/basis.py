@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.face_model import raster
-from exprgan.face_model.recipes import Recipe, late_strength, parts_lips_late
 from exprgan.faces import mesh
 from exprgan.weights import find
 
@@ -97,28 +96,9 @@ class FaceBasis:
         arrays = {name: tensor.numpy() for name, tensor in files.state().items()}
         return cls(arrays, **files.config["arguments"])
 
-    def displacement(self, recipe: Recipe, strength: float) -> NDArray[np.float64]:
-        """Motion (468, 3) in cm that a recipe adds to a neutral shape."""
-        total = np.zeros((468, 3))
-        for name, weight in recipe.measured.items():
-            amount = late_strength(strength) if parts_lips_late(name, measured=True) else strength
-            for full_name in self._both_sides(name, self.measured_names, ("Left", "Right")):
-                total += weight * amount * self.measured[self.measured_names.index(full_name)]
-        for name, weight in recipe.sculpted.items():
-            amount = late_strength(strength) if parts_lips_late(name, measured=False) else strength
-            for full_name in self._both_sides(name, self.sculpted_names, ("_L", "_R")):
-                total += weight * amount * self.sculpted[self.sculpted_names.index(full_name)]
-        return total
-
-    def sculpted_coefficients(self, recipe: Recipe, strength: float) -> NDArray[np.float64]:
-        """Coefficients (57,) of the sculpted shapes of a recipe, without the late parting of the lips."""
-        coefficients = np.zeros(len(self.sculpted_names))
-        for name, weight in recipe.sculpted.items():
-            for full_name in self._both_sides(name, self.sculpted_names, ("_L", "_R")):
-                coefficients[self.sculpted_names.index(full_name)] += weight * strength
-        return coefficients
-
-    def neutral_shape(self, shape: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def neutral_shape(
+        self, shape: NDArray[np.float64], scores: NDArray[np.float64], *, shut_lips: bool = True
+    ) -> NDArray[np.float64]:
         """The photo's shape (468, 3) with its expression removed; gaze stays, lips touch.
 
         `scores` (51,) are fitted measured coefficients. Not all of a score is removed: a true
@@ -126,7 +106,7 @@ class FaceBasis:
         """
         excess = (scores - self.neutral_scores) * self.removable
         neutral = shape - np.tensordot(excess, self.measured, 1)
-        if np.abs(lip_gap(neutral) - self.closed_lip_gap).max() > 0.03:
+        if shut_lips and np.abs(lip_gap(neutral) - self.closed_lip_gap).max() > 0.03:
             neutral = self.close_lips(neutral)
         return neutral
 
@@ -150,12 +130,6 @@ class FaceBasis:
             closed[:, 1] -= upper_share * excess @ upper_falloff
             closed[:, 1] += (1 - upper_share) * excess @ lower_falloff
         return closed
-
-    @staticmethod
-    def _both_sides(name: str, known: list[str], sides: tuple[str, str]) -> list[str]:
-        if name in known:
-            return [name]
-        return [name + sides[0], name + sides[1]]
 
     def _hold_mouth_corners_in_sneer(self) -> None:
         """Keep `noseSneer` off the mouth corners, which the sculpted shape lifts by 0.63 cm and people do not."""

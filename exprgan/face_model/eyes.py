@@ -1,4 +1,4 @@
-"""Source positions inside the eyes: the eyeball stays with the skull while the lids slide over it.
+"""What is seen between the lids: the eyeball stays with the skull while the lids slide over it, or turns with the gaze.
 
 A mesh warp would stretch the iris with the lids. Here a column of pixels between the lids takes its rows from the
 same place on the eyeball, near a lid from the lid, and where the photo's lid hid the iris from the iris's lower
@@ -6,6 +6,8 @@ half. Lengths are in units of 0.108 cm on the face (`Pose.unit_px` pixels).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,48 +19,70 @@ EYES = (
     (mesh.RIGHT_UPPER_LID, mesh.RIGHT_LOWER_LID, mesh.RIGHT_IRIS_CENTRE),
     (mesh.LEFT_UPPER_LID, mesh.LEFT_LOWER_LID, mesh.LEFT_IRIS_CENTRE),
 )
+LEAST_IRIS_IN_SIGHT = 0.35
+"""How far inside the corners the middle of an iris stays, as a share of its radius."""
 
 
-def move_lids(
-    source_map: NDArray[np.float32],
+@dataclass(frozen=True)
+class EyeOpening:
+    """Where the pixels in and around the opening between two lids are taken from.
+
+    outline_px (n, 2): the opening in the output. rows, columns (m,): pixels of the opening and a margin around it.
+    source_px (m, 2): (x, y) in the photo. invented (m,): iris bared by a rising lid, filled with its mirrored half.
+    """
+
+    outline_px: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    source_px: NDArray[np.float64]
+    invented: NDArray[np.bool_]
+
+
+def eye_openings_of(
+    size_hw: tuple[int, int],
     landmarks_px: NDArray[np.float64],
     target_px: NDArray[np.float64],
     unit_px: float,
-) -> NDArray[np.bool_]:
-    """Rewrite `source_map` (height, width, 2), where each output pixel is taken from, inside both eyes.
+    gaze_px: NDArray[np.float64] | None = None,
+) -> list[EyeOpening]:
+    """The openings of the right and the left eye in an output of a size (height, width).
 
-    landmarks_px (478, 3) of the photo, target_px (468, 2+) of the output, unit_px of the pose. Returns a boolean mask
-    (height, width) of invented pixels: iris bared by a rising lid, filled with the mirrored lower half.
+    landmarks_px (478, 3) of the photo, target_px (468, 2+) of the output, unit_px of the pose, gaze_px (2, 2) the
+    way of the right and the left iris.
     """
-    invented = np.zeros(source_map.shape[:2], bool)
-    for upper, lower, iris in EYES:
-        _move_one_eye(source_map, invented, landmarks_px, target_px, unit_px, (upper, lower, iris))
-    return invented
+    ways = np.zeros((2, 2)) if gaze_px is None else gaze_px
+    return [
+        _eye_opening(size_hw, landmarks_px, target_px, unit_px, eye, way)
+        for eye, way in zip(EYES, ways, strict=True)
+    ]
 
 
-def _move_one_eye(
-    source_map: NDArray[np.float32],
-    invented: NDArray[np.bool_],
+def _eye_opening(
+    size_hw: tuple[int, int],
     landmarks_px: NDArray[np.float64],
     target_px: NDArray[np.float64],
     unit_px: float,
     eye: tuple[NDArray[np.int64], NDArray[np.int64], int],
-) -> None:
+    gaze_px: NDArray[np.float64],
+) -> EyeOpening:
     upper, lower, iris = eye
-    outline = np.r_[upper, lower[-2:0:-1]]
-    mask = raster.polygon_mask(source_map.shape[0], source_map.shape[1], target_px[outline, :2])
-    rows, columns = np.where(mask > 0.02)
-    if not len(rows):
-        return
+    outline_px = target_px[np.r_[upper, lower[-2:0:-1]], :2]
+    rows, columns = raster.pixels_around(size_hw, outline_px, margin_px=3)
     photo_upper, photo_lower = raster.curves_at(landmarks_px, upper, lower, columns)
     new_upper, new_lower = raster.curves_at(target_px, upper, lower, columns)
+    centre = landmarks_px[iris, :2]
+    # the radius is a little wider than the landmarks', so that the dark rim of the iris is in
+    radius = 1.12 * np.linalg.norm(landmarks_px[iris + 1 : iris + 5, :2] - centre, axis=1).mean()
     # the corners hang on the skull, so their motion is that of the eyeball's image
     corners = [upper[0], upper[-1]]
     drift = (target_px[corners, :2] - landmarks_px[corners, :2]).mean(axis=0)
+    source_x = _turned_columns(
+        columns, target_px[corners, 0], landmarks_px[corners, 0], centre[0], radius, drift[0] + gaze_px[0]
+    )
 
     # the eyeball: same place as in the photo, kept off the lashes, which are longer on the upper lid; a lid
     # that opens would otherwise repeat them on the eyeball, and one that closes has its rows in the skin
-    eyeball_rows = rows - drift[1]
+    eyeball_rows = rows - drift[1] - gaze_px[1]
     margin = 0.8 * unit_px
     middle = (photo_upper + photo_lower) / 2
     highest = np.minimum(photo_upper + margin, middle)
@@ -73,12 +97,10 @@ def _move_one_eye(
     rim_rows = np.where(nearer_upper, photo_upper + (rows - new_upper), photo_lower - (new_lower - rows))
 
     # iris that the lid hid in the photo: mirror the visible half through the iris centre. Clamping to the edge
-    # gives streaks. The radius is a little wider than the landmarks', so that the dark rim of the iris is in
-    centre = landmarks_px[iris, :2]
-    radius = np.linalg.norm(landmarks_px[iris + 1 : iris + 5, :2] - centre, axis=1).mean()
+    # gives streaks
     mirrored_rows = 2 * centre[1] - eyeball_rows
     edge = highest + 0.8 * margin
-    in_iris = np.hypot(columns - drift[0] - centre[0], eyeball_rows - centre[1]) < radius * 1.12
+    in_iris = np.hypot(source_x - centre[0], eyeball_rows - centre[1]) < radius
     bared = (eyeball_rows < edge) & in_iris & (mirrored_rows < lowest) & (mirrored_rows > highest)
     # half-way to the mirrored half at about 0.5 units above the edge, so that the seam does not show
     mirror_weight = np.clip((edge - eyeball_rows) / (0.96 * unit_px), 0, 1) * bared
@@ -86,7 +108,31 @@ def _move_one_eye(
     rim_weight = rim_weight * (1 - 0.6 * mirror_weight)
 
     source_rows = inside_rows * (1 - rim_weight) + rim_rows * rim_weight
-    alpha = mask[rows, columns][:, None]
-    moved = np.stack([columns - drift[0], source_rows], axis=1)
-    source_map[rows, columns] = source_map[rows, columns] * (1 - alpha) + moved * alpha
-    invented[rows, columns] |= mirror_weight > 0
+    # at a rim the columns are those of the lid, which does not turn with the eyeball
+    source_columns = source_x * (1 - rim_weight) + (columns - drift[0]) * rim_weight
+    return EyeOpening(
+        outline_px, rows, columns, np.stack([source_columns, source_rows], axis=1), mirror_weight > 0
+    )
+
+
+def _turned_columns(
+    columns: NDArray[np.int64],
+    new_corners_x: NDArray[np.float64],
+    corners_x: NDArray[np.float64],
+    iris_x: float,
+    radius: float,
+    way_x: float,
+) -> NDArray[np.float64]:
+    """Columns (m,) in the photo that show at columns of the output: the iris keeps its form, the white gives way."""
+    (new_first, new_last), (first, last) = np.sort(new_corners_x), np.sort(corners_x)
+    reach = LEAST_IRIS_IN_SIGHT * radius
+    if new_last - new_first < 4 * reach or last - first < 4 * reach:
+        return columns.astype(np.float64) - way_x
+    new_iris = np.clip(iris_x + way_x, new_first + reach, new_last - reach)
+    left, right = min(radius, new_iris - new_first), min(radius, new_last - new_iris)
+    left, right = min(left, iris_x - first, radius), min(right, last - iris_x, radius)
+    if min(left, right) <= 0:
+        return columns.astype(np.float64) - way_x
+    knots = np.array([new_first - 8, new_first, new_iris - left, new_iris + right, new_last, new_last + 8])
+    places = np.array([first - 8, first, iris_x - left, iris_x + right, last, last + 8])
+    return np.interp(columns, np.maximum.accumulate(knots + 1e-6 * np.arange(6)), places)

@@ -13,8 +13,6 @@ from exprgan.face_model.basis import FaceBasis
 
 CM_PER_UNIT = 0.108
 """The length all pixel margins of the renderer are stated in; 1.25 pixels in a 320-pixel crop of open-faces."""
-LANDMARK_SD_CM = 0.04
-SCORE_SD = 0.12
 HIGHEST_SCORE = 1.2
 IDENTITY_LIMIT = 4.0
 
@@ -57,7 +55,8 @@ class FaceAnalysis:
     """What the teacher knows of one photo.
 
     landmarks_px (478, 3); shape_cm, neutral_cm (468, 3) in the canonical frame; scores (51,) fitted
-    and detected_scores (51,) as given, in the order of `FaceBasis.measured_names`.
+    and detected_scores (51,) as given, in the order of `FaceBasis.measured_names`. residual_cm: root mean square
+    distance of the mesh points from the model, in the picture's plane.
     """
 
     landmarks_px: NDArray[np.float64]
@@ -67,6 +66,7 @@ class FaceAnalysis:
     neutral_cm: NDArray[np.float64]
     scores: NDArray[np.float64]
     detected_scores: NDArray[np.float64]
+    residual_cm: float = 0.0
 
 
 def fit_pose(basis: FaceBasis, landmarks_px: NDArray[np.float64]) -> Pose:
@@ -87,16 +87,34 @@ def fit_pose(basis: FaceBasis, landmarks_px: NDArray[np.float64]) -> Pose:
     return Pose(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How far off a source's landmarks and scores are, as standard deviations.
+
+    across_cm: of mesh points in the picture's plane. depth_cm: of their depth. score: of blendshape scores.
+    """
+
+    across_cm: float
+    depth_cm: float
+    score: float
+
+
+MEDIAPIPE = Trust(across_cm=0.04, depth_cm=0.04, score=0.12)
+OWN_NETWORK = Trust(across_cm=0.08, depth_cm=0.16, score=0.12)
+
+
 class FaceFitter:
     """Splits a face shape into expression scores and identity by bounded least squares."""
 
-    def __init__(self, basis: FaceBasis) -> None:
+    def __init__(self, basis: FaceBasis, trust: Trust = MEDIAPIPE) -> None:
         self.basis = basis
         score_count = len(basis.measured_names)
         mode_count = len(basis.identity_sd)
         modes = basis.identity_modes.reshape(mode_count, -1) * basis.identity_sd[:, None]
-        self._design = np.concatenate([basis.measured.reshape(score_count, -1), modes]).T / LANDMARK_SD_CM
-        self._prior_precision = np.r_[np.full(score_count, 1 / SCORE_SD**2), np.ones(mode_count)]
+        self._precision = np.tile(1 / np.array([trust.across_cm, trust.across_cm, trust.depth_cm]), 468)
+        shapes = np.concatenate([basis.measured.reshape(score_count, -1), modes])
+        self._design = shapes.T * self._precision[:, None]
+        self._prior_precision = np.r_[np.full(score_count, 1 / trust.score**2), np.ones(mode_count)]
         normal = self._design.T @ self._design + np.diag(self._prior_precision)
         self._cholesky = np.linalg.cholesky(normal)
         lowest = np.r_[np.zeros(score_count), np.full(mode_count, -IDENTITY_LIMIT)]
@@ -105,15 +123,20 @@ class FaceFitter:
 
     def fit_scores(
         self, shape_cm: NDArray[np.float64], detected_scores: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Scores (51,) that explain the shape (468, 3) together with identity modes, near the detected ones."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores (51,) that explain a shape (468, 3) together with identity modes, near the detected ones.
+
+        Returns:
+            The scores, and the model's shape (468, 3) that they and the identity make.
+        """
         score_count = len(detected_scores)
-        offset = (shape_cm - self.basis.score_zero_shape).ravel() / LANDMARK_SD_CM
+        offset = (shape_cm - self.basis.score_zero_shape).ravel() * self._precision
         right_side = self._design.T @ offset
         right_side[:score_count] += detected_scores * self._prior_precision[:score_count]
         whitened = np.linalg.solve(self._cholesky, right_side)
-        solution = lsq_linear(self._cholesky.T, whitened, self._bounds, tol=1e-4, max_iter=40)
-        return solution.x[:score_count]
+        solution = lsq_linear(self._cholesky.T, whitened, self._bounds, tol=1e-4, max_iter=40).x
+        fitted = (self._design @ solution / self._precision).reshape(468, 3)
+        return solution[:score_count], self.basis.score_zero_shape + fitted
 
     def analyse(
         self, image_size: tuple[int, int], landmarks_px: NDArray[np.float64], blendshapes: Mapping[str, float]
@@ -123,6 +146,8 @@ class FaceFitter:
         pose = fit_pose(self.basis, points)
         shape = pose.to_canonical(points[:468])
         detected = np.array([float(blendshapes[name]) for name in self.basis.measured_names])
-        scores = self.fit_scores(shape, detected)
+        scores, model = self.fit_scores(shape, detected)
         neutral = self.basis.neutral_shape(shape, scores)
-        return FaceAnalysis(points, image_size, pose, shape, neutral, scores, detected)
+        apart = (shape - model) @ pose.rotation.T
+        residual = float(np.sqrt((apart[:, :2] ** 2).sum(axis=1).mean()))
+        return FaceAnalysis(points, image_size, pose, shape, neutral, scores, detected, residual)

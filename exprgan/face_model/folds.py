@@ -8,7 +8,6 @@ lines for brow, forehead and nasolabial folds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 import cv2
@@ -16,8 +15,8 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
+from exprgan.face_model.amounts import Amounts
 from exprgan.face_model.basis import FaceBasis
-from exprgan.face_model.recipes import RECIPES, Recipe
 from exprgan.faces import mesh
 
 LIGHT = np.array([0.0, 0.62, 0.78])
@@ -26,15 +25,36 @@ SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
 """Shadows on skin lose less red: factors on the log ratio of each channel where it is negative."""
 SMILE_SCORE_OF_RATIO = 0.62
 """Score of the measured smile that the ratio image stands for."""
+FROWN_DEPTH = 0.42
+"""Depth of the drawn frown lines; deeper ones look painted."""
 REMOVED_SMILE_SCORE = 0.75
 """Score of a photo's own smile at which the whole ratio is taken out: rather a trace left than skin brightened."""
 
 
-class WrinkleModel:
-    """Ratio images of the recipes."""
+def amount_of(amounts: Amounts, shape: str, side: str) -> float:
+    """Amount of a shape on a side, R or L, over both bases, at most 1.4."""
+    long_side = "Right" if side == "R" else "Left"
+    names = (shape, f"{shape}{long_side}", f"{shape}_{side}")
+    total = sum(part.get(name, 0.0) for part in (amounts.measured, amounts.sculpted) for name in names)
+    return min(1.4, total)
 
-    def __init__(self, basis: FaceBasis, recipes: Mapping[str, Recipe] = RECIPES) -> None:
-        self.basis, self.recipes = basis, recipes
+
+def fold_gain(image: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Factors (height, width, 3) float32 for an RGB picture in [0, 255] and the ratio (height, width) it is to get.
+
+    Brightening is held back near white; darkening is tinted towards red.
+    """
+    brightest = np.maximum(image.max(axis=2), 1)
+    headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
+    ratio = np.minimum(log_ratio, np.log(headroom))[..., None]
+    return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
+
+
+class WrinkleModel:
+    """Ratio images of expressions."""
+
+    def __init__(self, basis: FaceBasis) -> None:
+        self.basis = basis
         self.covered = basis.arrays["chart_covered"].astype(bool)
         self.size = self.covered.shape[0]
         self.chart_px = basis.arrays["chart_xy"].astype(np.float64) * (self.size - 1)
@@ -48,29 +68,30 @@ class WrinkleModel:
         self._rest_shading, self._rest_hollow = self._shade(self._skin)
         self._mask = self._build_mask()
         self._lines = self._draw_lines()
-        self._cached_ratio = lru_cache(maxsize=64)(self._recipe_ratio)
+        self._halves = self._build_halves()
+        self._sculpted_ratio = lru_cache(maxsize=64)(self._shaded_ratio)
 
-    def log_ratio(self, expression: str, strength: float, own_smile: float = 0.0) -> NDArray[np.float32]:
-        """Ratio image of an expression; the folds of the photo's own smile (mean score 0..1) are taken out."""
-        ratio = self._cached_ratio(expression, round(strength, 2))
-        ratio = ratio - self.smile * (own_smile / REMOVED_SMILE_SCORE)
-        return np.clip(ratio, -0.7, 0.3).astype(np.float32)
+    def log_ratio(
+        self, amounts: Amounts, own_smile: tuple[float, float] = (0.0, 0.0), depth: float = 1.0
+    ) -> NDArray[np.float32]:
+        """Ratio image (192, 192) of an expression.
 
-    @staticmethod
-    def gain(image: NDArray[np.float32], log_ratio_px: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Factors (height, width, 3) float32 for a warped RGB image and a ratio (height, width) brought into it.
-
-        Brightening is held back near white; darkening is tinted towards red.
+        Args:
+            amounts: What moves.
+            own_smile: The photo's own smile that is taken away, right and left (scores 0..1); its folds go with it.
+            depth: Share of the depth that is drawn, 0 to 1.
         """
-        brightest = np.maximum(image.max(axis=2), 1)
-        headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
-        lighter = np.minimum(log_ratio_px, np.log(headroom))
-        ratio = np.where(log_ratio_px > 0, lighter, log_ratio_px)[..., None]
-        return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
+        sculpted = tuple(sorted(amounts.sculpted.items()))
+        ratio = self._sculpted_ratio(sculpted) + self._drawn_ratio(amounts)
+        for half, score in zip(self._halves, own_smile, strict=True):
+            ratio = ratio - self.smile * half * (score / REMOVED_SMILE_SCORE)
+        return (depth * np.clip(ratio, -0.7, 0.3)).astype(np.float32)
 
-    def _recipe_ratio(self, expression: str, strength: float) -> NDArray[np.float32]:
-        recipe = self.recipes[expression]
-        coefficients = self.basis.sculpted_coefficients(recipe, strength).astype(np.float32)
+    def _shaded_ratio(self, sculpted: tuple[tuple[str, float], ...]) -> NDArray[np.float32]:
+        """Ratio of the sculpted skin surface under the fixed light."""
+        coefficients = np.zeros(len(self.basis.sculpted_names), np.float32)
+        for name, amount in sculpted:
+            coefficients[self.basis.sculpted_names.index(name)] = amount
         shading, hollow = self._shade(self._skin + np.tensordot(coefficients, self._skin_shapes, 1))
         change = shading - self._rest_shading
         # normals alone miss narrow folds, whose two flanks cancel in a pixel: they are hollow, and hollows dark
@@ -79,32 +100,39 @@ class WrinkleModel:
         ratio[self.covered] = (change[self._under_pixel] * self._under_pixel_weight).sum(axis=1)
         # the sculpture is harder than skin, whose own scattering softens folds
         ratio = cv2.GaussianBlur(ratio, (0, 0), 1.4) * 0.65
-        ratio = np.clip(ratio, -0.32, 0.10) * self._mask
+        return (np.clip(ratio, -0.32, 0.10) * self._mask).astype(np.float32)
 
-        # drawn lines are finer than the sculpture; raised inner brows pull the frown apart
-        lowered = 0.8 if recipe.amount("browInnerUp") < 0.5 else 0.4
-        raised = min(1.0, recipe.amount("browOuterUp") + 0.35 * recipe.amount("browInnerUp"))
-        ratio += self._lines["frown"] * recipe.amount("browDown") * strength * lowered
-        ratio += self._lines["forehead"] * raised * strength
-        ratio += self._lines["sneer"] * recipe.amount("noseSneer") * strength
-        return ratio + self._smile_part(recipe, strength)
+    def _drawn_ratio(self, amounts: Amounts) -> NDArray[np.float32]:
+        """Lines finer than the sculpture, and the folds of measured smiles."""
+        ratio = np.zeros((self.size, self.size), np.float32)
+        for half, side in zip(self._halves, ("R", "L"), strict=True):
+            lowered, inner, outer, sneer = (
+                amount_of(amounts, shape, side)
+                for shape in ("browDown", "browInnerUp", "browOuterUp", "noseSneer")
+            )
+            # raised inner brows pull the frown apart
+            ratio += (
+                half
+                * self._lines["frown"]
+                * (FROWN_DEPTH * lowered * (1 - 0.5 * min(1.0, 2 * max(inner, 0))))
+            )
+            ratio += half * self._lines["forehead"] * float(np.clip(outer + 0.35 * inner, 0, 1))
+            ratio += half * self._lines["sneer"] * sneer
+            ratio += half * self.smile * self._smile_share(amounts, side)
+        return ratio
 
-    def _smile_part(self, recipe: Recipe, strength: float) -> NDArray[np.float32]:
-        if "mouthSmile" in recipe.measured:
-            return self.smile * (recipe.measured["mouthSmile"] * strength / SMILE_SCORE_OF_RATIO)
-        part = np.zeros_like(self.smile)
-        right_half = np.zeros(
-            (self.size, self.size), np.float32
-        )  # the subject's right is on the chart's left
-        right_half[:, : self.size // 2] = 1
-        right_half = cv2.GaussianBlur(right_half, (0, 0), 5)
-        for name, side in (
-            ("mouthSmile_R", right_half),
-            ("mouthSmile_L", 1 - right_half),
-            ("mouthSmile", 1.0),
-        ):
-            part += self.smile * side * (recipe.sculpted.get(name, 0.0) * strength * 0.8)
-        return part
+    @staticmethod
+    def _smile_share(amounts: Amounts, side: str) -> float:
+        """How much of the smile's folds shows on a side."""
+        measured = amounts.measured.get("mouthSmileRight" if side == "R" else "mouthSmileLeft", 0.0)
+        return measured / SMILE_SCORE_OF_RATIO + 0.8 * amounts.sculpted.get(f"mouthSmile_{side}", 0.0)
+
+    def _build_halves(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Soft masks of the subject's right and left half; the right is on the chart's left."""
+        right = np.zeros((self.size, self.size), np.float32)
+        right[:, : self.size // 2] = 1
+        right = cv2.GaussianBlur(right, (0, 0), 5)
+        return right, (1 - right).astype(np.float32)
 
     def _shade(self, skin: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log shading (n,) and concavity (n,), positive in folds, of the skin surface (n, 3)."""

@@ -84,19 +84,11 @@ def _meet_arch(
     return met[:, 0], met[:, 1]
 
 
-def interior_colours(
-    image: NDArray[np.uint8],
-    analysis: FaceAnalysis,
-    target_px: NDArray[np.float64],
-    place_cm: NDArray[np.float32],
-    columns: NDArray[np.int64],
-    rows: NDArray[np.int64],
+def log_light(
+    image: NDArray[np.uint8], analysis: FaceAnalysis, columns: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Colours (n, 3) in [0, 255] of the mouth's inside at image pixels, in the light of the photo."""
-    colours = mouth_interior.sample(place_cm[None], analysis.pose.scale)[0]
-    log_light = _light_of(image, analysis) + _light_across(image, analysis, columns)[:, None]
-    shadow = contact_shadow(analysis, target_px, columns, rows)
-    return colours * np.exp(log_light) * (1 - shadow)[:, None]
+    """Natural log (n, 3) of the photo's light on the mouth's inside at columns of the image."""
+    return _light_of(image, analysis) + _light_across(image, analysis, columns)[:, None]
 
 
 def contact_shadow(

@@ -37,6 +37,18 @@ def polygon_mask(
     return mask
 
 
+def pixels_around(
+    size_hw: tuple[int, int], outline_px: NDArray[np.float64], margin_px: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns (m,) of the pixels inside a polygon (n, 2) or within a margin of it."""
+    mask = np.zeros(size_hw, np.uint8)
+    points = np.rint(outline_px).astype(np.int32)
+    cv2.fillPoly(mask, [points], 1)
+    cv2.polylines(mask, [points], True, 1, 2 * margin_px + 1)
+    rows, columns = np.nonzero(mask)
+    return rows, columns
+
+
 def cheek_mask(shape: tuple[int, ...], landmarks_px: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Boolean (height, width): the two cheek patches that stand for the colour of the skin."""
     mask = np.zeros(shape[:2], np.uint8)

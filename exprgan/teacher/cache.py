@@ -134,20 +134,25 @@ class TeacherCache:
         expression, strength = self.expression_of(face, variant)
         image = self.faces.image(face)
         result = self.teacher.render(image, self._analyse(face, image), expression, strength)
-        valid = cv2.resize(result.valid_mask.astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA)
-        place, place_corner = _pack(_half_of_known(result.place_cm))
+        prior = result.prior
+        flow, mouth = prior.whole_flow(), prior.mouth
+        cover, place_cm = np.zeros(flow.shape[:2], np.float32), np.zeros_like(flow)
+        if mouth is not None and mouth.interior is not None:
+            cover, place_cm = prior.cover(mouth), mouth.interior[..., :2]
+        valid = cv2.resize(prior.valid().astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA)
+        place, place_corner = _pack(_half_of_known(place_cm))
         buffer = io.BytesIO()
         np.savez(
             buffer,
             image=_encode(".jpg", cv2.cvtColor(result.image, cv2.COLOR_RGB2BGR)),
-            flow=np.rint(
-                cv2.resize(result.flow_px, (128, 128), interpolation=cv2.INTER_AREA) * FLOW_SCALE
-            ).astype(np.int16),
+            flow=np.rint(cv2.resize(flow, (128, 128), interpolation=cv2.INTER_AREA) * FLOW_SCALE).astype(
+                np.int16
+            ),
             valid=_encode(".png", np.where(valid > 0.99, 255, 0).astype(np.uint8)),
-            mouth=_encode(".png", np.rint(result.mouth_mask * 255).astype(np.uint8)),
+            mouth=_encode(".png", np.rint(cover * 255).astype(np.uint8)),
             place=place,
             place_corner=place_corner,
-            points=result.points_px[:, :2].astype(np.float16),
+            points=prior.target_px[:, :2].astype(np.float16),
         )
         path.parent.mkdir(exist_ok=True)
         write_whole(path, buffer.getvalue())

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.edit.blend import Edit, apply_edit
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_model.basis import FaceBasis, eye_openings, lip_gap
+from exprgan.face_model.amounts import amounts_of
+from exprgan.face_model.basis import FaceBasis, eye_openings
 from exprgan.face_model.fit import FaceAnalysis, FaceFitter
 from exprgan.face_model.folds import WrinkleModel
-from exprgan.face_model.recipes import RECIPES, Recipe, keeps_lips_shut
-from exprgan.face_model.render import Renderer, TeacherResult, folded_share, target_points
+from exprgan.face_model.motion import MAX_FOLDED_SHARE, target_shape
+from exprgan.face_model.prior import Prior, PriorMaker, folded_share, target_points
+from exprgan.face_model.recipes import RECIPES, Recipe
 
 MAX_YAW_DEG = 25.0
 MAX_PITCH_DEG = 22.0
 MAX_EYE_BLINK = 0.5
 MIN_EYE_OPENING_CM = 0.45
 MAX_JAW_OPEN = 0.5
-MAX_FOLDED_SHARE = 0.015
+
+
+UNMOVED = np.array([[1.0, 0, 0], [0, 1, 0]])
+
+
+@dataclass(frozen=True)
+class TeacherResult:
+    """An aligned crop with another expression: uint8 RGB (256, 256, 3), and the prior that made it."""
+
+    image: NDArray[np.uint8]
+    prior: Prior
 
 
 class GeometryTeacher:
@@ -34,8 +48,8 @@ class GeometryTeacher:
     def __init__(self, source: Path | None = None, recipes: Mapping[str, Recipe] = RECIPES) -> None:
         self.basis, self.recipes = FaceBasis.load(source), recipes
         self.fitter = FaceFitter(self.basis)
-        self.wrinkles = WrinkleModel(self.basis, recipes)
-        self.renderer = Renderer(self.basis, self.wrinkles)
+        self.wrinkles = WrinkleModel(self.basis)
+        self.priors = PriorMaker(self.basis, self.wrinkles.chart_px)
 
     def analyse(
         self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64], blendshapes: Mapping[str, float]
@@ -74,13 +88,7 @@ class GeometryTeacher:
         The photo's own expression fades out as the new one grows in, so that "neutral" at 1 is the
         neutral face and every expression starts from the photo.
         """
-        recipe = self.recipes[expression]
-        own = analysis.shape_cm
-        shape = own + strength * (analysis.neutral_cm - own) + self.basis.displacement(recipe, strength)
-        if keeps_lips_shut(recipe, strength):
-            own_gap = lip_gap(own) - self.basis.closed_lip_gap
-            shape = self.basis.close_lips(shape, damping=0.1, open_by=(1 - strength) * own_gap)
-        return shape
+        return target_shape(self.basis, analysis, amounts_of(self.basis, self.recipes[expression], strength))
 
     def render(
         self,
@@ -91,11 +99,14 @@ class GeometryTeacher:
         *,
         wrinkles: bool = True,
     ) -> TeacherResult:
-        """The photo with an expression of the recipes at a strength of 0 to about 1.25."""
-        target = self.target_shape(analysis, expression, strength)
+        """An aligned crop (256, 256, 3) with an expression of the recipes at a strength of 0 to about 1.25."""
+        amounts = amounts_of(self.basis, self.recipes[expression], strength)
+        target = target_shape(self.basis, analysis, amounts)
         log_ratio = None
         if wrinkles:
             scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
-            own_smile = (scores["mouthSmileLeft"] + scores["mouthSmileRight"]) / 2
-            log_ratio = self.wrinkles.log_ratio(expression, strength, strength * own_smile)
-        return self.renderer.render(image, analysis, target, log_ratio, min(1.0, 2 * strength))
+            own_smile = (strength * scores["mouthSmileRight"], strength * scores["mouthSmileLeft"])
+            log_ratio = self.wrinkles.log_ratio(amounts, own_smile)
+        lip_inset = min(1.0, 2 * strength)
+        prior = self.priors.make(image, analysis, target, log_ratio, lip_inset=lip_inset)
+        return TeacherResult(apply_edit(image, Edit.from_prior(prior), UNMOVED), prior)

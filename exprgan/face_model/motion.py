@@ -1,0 +1,79 @@
+"""From what an expression asks for to the shape that one face takes, and how far it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.face_model.amounts import Amounts, region_of
+from exprgan.face_model.basis import FaceBasis, lip_gap
+from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.prior import folded_share, target_points
+
+MAX_FOLDED_SHARE = 0.015
+"""Share of the skin that may turn over before an expression is held back."""
+GAZE_CM = {"In": (0.5, 0.0), "Out": (0.5, 0.0), "Up": (0.0, 0.32), "Down": (0.0, 0.38)}
+"""Way of the iris' centre, sideways and up or down, at amount 1 of `eyeLook...`; about 30 degrees of the eyeball."""
+
+
+def displacement(basis: FaceBasis, amounts: Amounts) -> NDArray[np.float64]:
+    """Motion (468, 3) in cm that the amounts add to a face."""
+    total = np.zeros((468, 3))
+    for name, amount in amounts.measured.items():
+        total += amount * basis.measured[basis.measured_names.index(name)]
+    for name, amount in amounts.sculpted.items():
+        total += amount * basis.sculpted[basis.sculpted_names.index(name)]
+    return total
+
+
+def neutral_of(basis: FaceBasis, analysis: FaceAnalysis, regions: Sequence[str]) -> NDArray[np.float64]:
+    """The face's shape (468, 3) without its own expression in some regions; none named means all."""
+    if not regions:
+        return analysis.neutral_cm
+    inside = np.array([region_of(name) in regions for name in basis.measured_names])
+    scores = np.where(inside, analysis.scores, basis.neutral_scores)
+    return basis.neutral_shape(analysis.shape_cm, scores, shut_lips="mouth" in regions)
+
+
+def target_shape(basis: FaceBasis, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64]:
+    """Canonical shape (468, 3) in cm of a face with an expression; nothing asked is the photo as it is."""
+    own, share = analysis.shape_cm, amounts.replaced
+    shape = own + displacement(basis, amounts)
+    if share > 0:
+        shape = shape + share * (neutral_of(basis, analysis, amounts.regions) - own)
+        if not amounts.parts_lips and (not amounts.regions or "mouth" in amounts.regions):
+            own_gap = lip_gap(own) - basis.closed_lip_gap
+            shape = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * own_gap)
+    return shape
+
+
+def without_folds(basis: FaceBasis, analysis: FaceAnalysis, target_cm: NDArray[np.float64]) -> float:
+    """Share of the way from the photo's shape to a target that the skin can go without turning over, 0 to 1."""
+
+    def folds(share: float) -> bool:
+        shape = analysis.shape_cm + share * (target_cm - analysis.shape_cm)
+        return folded_share(analysis, basis, target_points(analysis, shape)) > MAX_FOLDED_SHARE
+
+    if not folds(1.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(5):
+        middle = (low + high) / 2
+        low, high = (low, middle) if folds(middle) else (middle, high)
+    return low
+
+
+def gaze_px(analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64]:
+    """Way (2, 2) of the right and the left iris in px of the image."""
+    ways = np.zeros((2, 2))
+    for row, side in enumerate("RL"):
+        outward = -1 if side == "R" else 1  # canonical x grows to the subject's left
+        signs = {"In": (-outward, 1), "Out": (outward, 1), "Up": (1, 1), "Down": (1, -1)}
+        way = np.zeros(3)
+        for direction, size_cm in GAZE_CM.items():
+            amount = amounts.sculpted.get(f"eyeLook{direction}_{side}", 0.0)
+            way[:2] += amount * np.multiply(size_cm, signs[direction])
+        ways[row] = (analysis.pose.scale * analysis.pose.rotation @ way)[:2] * (1, -1)
+    return ways

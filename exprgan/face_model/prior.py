@@ -1,0 +1,312 @@
+"""What geometry knows of an edit: where each pixel of the changed face comes from, its folds, and its mouth's inside.
+
+The mesh carries the photo to the target shape by a backward flow: output pixel (x, y) shows the photo at
+(x, y) + flow_px[y, x]. What has an edge of its own, the openings of eyes and mouth, is cut by the mesh's outlines, so
+that rims can be drawn as sharp as the photo; folds lie on the mesh's texture chart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.face_model import raster
+from exprgan.face_model.basis import FaceBasis
+from exprgan.face_model.eyes import eye_openings_of
+from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.mouth import contact_shadow, log_light, place_on_chart
+from exprgan.faces import mesh
+
+RING_SCALE = (1.12, 1.3, 1.6)
+RING_WEIGHT = (0.75, 0.3, 0.0)
+"""Rings around the face oval, as multiples of its radius, and how much of the oval's motion they follow."""
+OWN_MOUTH_COVERAGE = 0.55
+OWN_MOUTH_SHADOW = 0.35
+OPEN_MOUTH_UNITS = 1.2
+STRETCH_LIMITS = (0.1, 8.0)
+"""Range of the local area factor output -> photo in which the flow counts as valid."""
+MARGIN_PX = 4
+"""How far beyond an outline the maps inside it are continued, for interpolation between pixels."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of the picture with an edge of its own, shown inside an outline; maps are 0 away from it.
+
+    name: eye or mouth. outline_px (n, 2). flow_px float32 (height, width, 2), backward. interior float32
+    (height, width, 5) or None: place (x, y) in cm on the chart of `exprgan.models.mouth_interior`, and natural log
+    of the light on its RGB, shown in place of the photo. shade float32 (height, width) or None: natural log of a factor
+    on the photo. invented bool (height, width): shows what the photo does not.
+    """
+
+    name: str
+    outline_px: NDArray[np.float64]
+    flow_px: NDArray[np.float32]
+    interior: NDArray[np.float32] | None = None
+    shade: NDArray[np.float32] | None = None
+    invented: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Prior:
+    """An edit of one face as geometry knows it, in the frame of a picture (height, width).
+
+    flow_px float32 (.., 2): backward flow in px of face, surroundings and, for want of a cut, openings. chart_px
+    float32 (.., 2): place on the texture chart, -1 off the skin. log_ratio float32 (192, 192) or None: folds on that
+    chart, natural log of the luminance's ratio. cuts: eyes and mouth. target_px (468, 3): the mesh in the result.
+    folded_share: share of the skin that turns over.
+    """
+
+    flow_px: NDArray[np.float32]
+    chart_px: NDArray[np.float32]
+    log_ratio: NDArray[np.float32] | None
+    cuts: tuple[Cut, ...]
+    target_px: NDArray[np.float64]
+    folded_share: float
+
+    @property
+    def mouth(self) -> Cut | None:
+        """The cut of the mouth where it is open."""
+        return next((cut for cut in self.cuts if cut.name == "mouth"), None)
+
+    def cover(self, cut: Cut) -> NDArray[np.float32]:
+        """Soft mask (height, width) of a cut, 0 to 1."""
+        mask = raster.polygon_mask(self.flow_px.shape[0], self.flow_px.shape[1], cut.outline_px)
+        return np.where(mask <= 0.01, 0, mask).astype(np.float32)
+
+    def whole_flow(self) -> NDArray[np.float32]:
+        """Backward flow (height, width, 2) of all that the photo shows, cuts included."""
+        flow = self.flow_px
+        for cut in self.cuts:
+            if cut.interior is None:
+                flow = flow + self.cover(cut)[..., None] * (cut.flow_px - flow)
+        return flow
+
+    def valid(self) -> NDArray[np.bool_]:
+        """Boolean (height, width): the flow is a true correspondence, neither folded nor invented."""
+        valid = valid_flow(self.whole_flow())
+        for cut in self.cuts:
+            if cut.invented is not None:
+                valid &= ~cut.invented
+            if cut.interior is not None:
+                valid &= self.cover(cut) <= 0
+        return valid
+
+    def folds(self) -> NDArray[np.float32]:
+        """Log ratio (height, width) of the folds, as the picture shows them."""
+        if self.log_ratio is None:
+            return np.zeros(self.flow_px.shape[:2], np.float32)
+        return cv2.remap(self.log_ratio, self.chart_px[..., 0], self.chart_px[..., 1], cv2.INTER_LINEAR)
+
+
+def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Image points (468, 3) in px of a target shape; lips that would cross meet half-way."""
+    pose = analysis.pose
+    offset = analysis.landmarks_px[:468] - pose.to_pixels(analysis.shape_cm)
+    points = pose.to_pixels(shape_cm) + offset
+    upper = points[mesh.UPPER_INNER_LIP]
+    lower = points[mesh.LOWER_INNER_LIP]
+    crossed = upper[:, 1] > lower[:, 1]
+    middle = (upper + lower) / 2
+    points[mesh.UPPER_INNER_LIP[crossed]] = middle[crossed]
+    points[mesh.LOWER_INNER_LIP[crossed]] = middle[crossed]
+    return points
+
+
+def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: NDArray[np.float64]) -> float:
+    """Share of the visible skin and ring area of the photo whose triangles turn over in the target."""
+    photo, target, rings = add_rings(analysis.landmarks_px[:468, :2], target_px[:, :2])
+    before_skin = raster.signed_areas(photo, basis.skin_triangles)
+    after_skin = raster.signed_areas(target, basis.skin_triangles)
+    before_rings = raster.signed_areas(photo, rings)
+    after_rings = raster.signed_areas(target, rings)
+    front = np.sign(np.median(before_skin))
+    facing = before_skin * front > 0
+    turned = np.abs(before_skin[facing & (after_skin * front <= 0)]).sum()
+    turned += np.abs(before_rings[before_rings * after_rings <= 0]).sum()
+    return float(turned / np.abs(before_skin[facing]).sum())
+
+
+def add_rings(
+    photo: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Surround the mesh points (468, 2) by rings whose motion decays to zero.
+
+    Returns photo points and target points (468 + 3 * 36, 2) and the ring triangles (216, 3).
+    """
+    oval = np.array(mesh.FACE_OVAL)
+    count = len(oval)
+    centre = (photo[oval].min(axis=0) + photo[oval].max(axis=0)) / 2
+    motion = target[oval] - photo[oval]
+    photo_parts = [photo]
+    target_parts = [target]
+    triangles = []
+    inner = oval
+    first = len(photo)
+    for scale, weight in zip(RING_SCALE, RING_WEIGHT, strict=True):
+        ring = centre + (photo[oval] - centre) * scale
+        photo_parts.append(ring)
+        target_parts.append(ring + motion * weight)
+        outer = np.arange(first, first + count)
+        first += count
+        triangles.append(np.stack([inner, np.roll(inner, -1), outer], axis=1))
+        triangles.append(np.stack([np.roll(inner, -1), np.roll(outer, -1), outer], axis=1))
+        inner = outer
+    return np.concatenate(photo_parts), np.concatenate(target_parts), np.concatenate(triangles)
+
+
+class PriorMaker:
+    """Works out priors of analysed photos.
+
+    Args:
+        basis: The face model.
+        chart_px: Places (468, 2) of the mesh on the texture chart, in its pixels.
+    """
+
+    def __init__(self, basis: FaceBasis, chart_px: NDArray[np.float64]) -> None:
+        self.basis, self.chart_px = basis, chart_px
+
+    def make(
+        self,
+        image: NDArray[np.uint8],
+        analysis: FaceAnalysis,
+        target_cm: NDArray[np.float64],
+        log_ratio: NDArray[np.float32] | None = None,
+        *,
+        gaze_px: NDArray[np.float64] | None = None,
+        lip_inset: float = 1.0,
+    ) -> Prior:
+        """The prior of a target shape (468, 3) for an sRGB picture (height, width, 3) uint8.
+
+        log_ratio lies on the chart. gaze_px (2, 2): way of right and left iris. lip_inset (0..1) is how much of the
+        lips' own rim is left out where the photo's mouth is open.
+        """
+        size_hw = (image.shape[0], image.shape[1])
+        target_px = target_points(analysis, target_cm)
+        flow, chart = self._trace(size_hw, analysis, target_px, lip_inset)
+        cuts = _cuts_of_eyes(size_hw, analysis, target_px, gaze_px)
+        mouth = _cut_of_mouth(image, analysis, target_cm, target_px)
+        folded = folded_share(analysis, self.basis, target_px)
+        return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px, folded)
+
+    def _trace(
+        self,
+        size_hw: tuple[int, int],
+        analysis: FaceAnalysis,
+        target_px: NDArray[np.float64],
+        lip_inset: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Flow and place on the chart (-1 off the skin) of each output pixel, (height, width, 2) float32."""
+        photo_px = analysis.landmarks_px[:468]
+        photo, target, rings = add_rings(photo_px[:, :2], target_px[:, :2])
+        _draw_in_inner_lips(photo, photo_px, lip_inset * analysis.pose.unit_px)
+        skin = self.basis.skin_triangles
+        far_to_near = np.argsort(-target_px[skin, 2].mean(axis=1))
+        parts = [rings, skin[far_to_near], self.basis.eye_triangles, self.basis.mouth_triangles]
+        triangles = np.concatenate(parts)
+        triangle_map, weights = raster.rasterise(*size_hw, target, triangles)
+        off_chart = np.full((len(photo) - 468, 2), -1.0)
+        values = np.hstack([photo - target, np.vstack([self.chart_px, off_chart])])
+        covered, samples = raster.interpolate(triangle_map, weights, triangles, values)
+
+        flow = np.zeros((*size_hw, 2), np.float32)
+        flow[covered] = samples[:, :2]
+        chart = np.full((*size_hw, 2), -1, np.float32)
+        on_face = triangle_map >= len(rings)
+        chart[on_face] = samples[triangle_map[covered] >= len(rings), 2:]
+        return flow, chart
+
+
+def _draw_in_inner_lips(photo: NDArray[np.float64], photo_px: NDArray[np.float64], unit_px: float) -> None:
+    """Where the photo's mouth is open, take the lips from a little outside the opening, without teeth."""
+    opening = photo_px[mesh.LOWER_INNER_LIP, 1] - photo_px[mesh.UPPER_INNER_LIP, 1]
+    inset = np.clip(opening * 0.3, 0, 0.9) * unit_px
+    photo[mesh.UPPER_INNER_LIP, 1] -= inset * 0.7
+    photo[mesh.LOWER_INNER_LIP, 1] += inset
+
+
+def _cuts_of_eyes(
+    size_hw: tuple[int, int],
+    analysis: FaceAnalysis,
+    target_px: NDArray[np.float64],
+    gaze_px: NDArray[np.float64] | None,
+) -> list[Cut]:
+    cuts = []
+    unit_px = analysis.pose.unit_px
+    for eye in eye_openings_of(size_hw, analysis.landmarks_px, target_px, unit_px, gaze_px):
+        flow, invented = np.zeros((*size_hw, 2), np.float32), np.zeros(size_hw, bool)
+        flow[eye.rows, eye.columns] = eye.source_px - np.stack([eye.columns, eye.rows], axis=1)
+        invented[eye.rows, eye.columns] = eye.invented
+        cuts.append(Cut("eye", eye.outline_px, flow, invented=invented))
+    return cuts
+
+
+def _cut_of_mouth(
+    image: NDArray[np.uint8],
+    analysis: FaceAnalysis,
+    target_cm: NDArray[np.float64],
+    target_px: NDArray[np.float64],
+) -> list[Cut]:
+    """The inside of the mouth where it opens: the photo's own where it shows enough of it, else the chart's."""
+    size_hw = (image.shape[0], image.shape[1])
+    gap = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
+    if gap.max() <= OPEN_MOUTH_UNITS * analysis.pose.unit_px:
+        return []
+    outline = target_px[mesh.INNER_MOUTH_OUTLINE, :2]
+    opening = raster.polygon_mask(*size_hw, outline)
+    rows, columns = raster.pixels_around(size_hw, outline, MARGIN_PX)
+    flow = np.zeros((*size_hw, 2), np.float32)
+    shadow = contact_shadow(analysis, target_px, columns, rows)
+    inside = np.nonzero(opening > 0.01)
+    if own_mouth_cover(analysis, opening, *inside) > OWN_MOUTH_COVERAGE:
+        flow[rows, columns] = own_mouth(analysis, rows, columns) - np.stack([columns, rows], axis=1)
+        shade = np.zeros(size_hw, np.float32)
+        shade[rows, columns] = np.log1p(-OWN_MOUTH_SHADOW * shadow)
+        return [Cut("mouth", outline, flow, shade=shade)]
+    interior = np.zeros((*size_hw, 5), np.float32)
+    interior[rows, columns, :2] = place_on_chart(analysis, target_cm, columns, rows)
+    light = log_light(image, analysis, columns) + np.log1p(-shadow)[:, None]
+    interior[rows, columns, 2:] = light
+    return [Cut("mouth", outline, flow, interior=interior)]
+
+
+def valid_flow(flow_px: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Boolean (height, width): source inside the photo, neighbourhood neither folded, torn nor crushed."""
+    height, width = flow_px.shape[:2]
+    grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    source = grid + flow_px
+    inside = (source >= 0).all(axis=2) & (source[..., 0] <= width - 1) & (source[..., 1] <= height - 1)
+    down, right = np.gradient(source, axis=(0, 1))
+    area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
+    return inside & (area > STRETCH_LIMITS[0]) & (area < STRETCH_LIMITS[1])
+
+
+def own_mouth_cover(
+    analysis: FaceAnalysis, mask: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> float:
+    """Share of the new opening at which the photo itself shows mouth interior."""
+    points = analysis.landmarks_px
+    unit = analysis.pose.unit_px
+    upper, lower = raster.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
+    right_corner, left_corner = points[list(mesh.INNER_MOUTH_CORNERS), 0]
+    covered = (rows > upper + 0.6 * unit) & (rows < lower - 0.6 * unit)
+    covered &= (columns > right_corner + unit) & (columns < left_corner - unit)
+    weight = mask[rows, columns]
+    return float((covered * weight).sum() / max(1e-6, weight.sum()))
+
+
+def own_mouth(
+    analysis: FaceAnalysis, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Where (n, 2) in the photo its own mouth interior is seen at the same place, held inside its opening."""
+    points = analysis.landmarks_px
+    unit = analysis.pose.unit_px
+    right_corner, left_corner = points[list(mesh.INNER_MOUTH_CORNERS), 0]
+    source_x = np.clip(columns, right_corner + 2 * unit, left_corner - 2 * unit)
+    upper, lower = raster.curves_at(points, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, source_x)
+    middle = (upper + lower) / 2
+    source_y = np.clip(rows, np.minimum(upper + 0.9 * unit, middle), np.maximum(lower - 0.9 * unit, middle))
+    return np.stack([source_x, source_y], axis=1).astype(np.float32)
