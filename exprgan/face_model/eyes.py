@@ -22,6 +22,9 @@ EYES = (
 LEAST_IRIS_IN_SIGHT = 0.35
 """How far inside the corners the middle of an iris stays, as a share of its radius."""
 
+LEAST_MOTION_UNITS = 0.6
+"""Motion of the lids from which the eye is shown as the eyeball and the rims say."""
+
 
 @dataclass(frozen=True)
 class EyeOpening:
@@ -66,7 +69,8 @@ def _eye_opening(
     gaze_px: NDArray[np.float64],
 ) -> EyeOpening:
     upper, lower, iris = eye
-    outline_px = target_px[np.r_[upper, lower[-2:0:-1]], :2]
+    outline = np.r_[upper, lower[-2:0:-1]]
+    outline_px = target_px[outline, :2]
     rows, columns = raster.pixels_around(size_hw, outline_px, margin_px=3)
     photo_upper, photo_lower = raster.curves_at(landmarks_px, upper, lower, columns)
     new_upper, new_lower = raster.curves_at(target_px, upper, lower, columns)
@@ -110,9 +114,12 @@ def _eye_opening(
     source_rows = inside_rows * (1 - rim_weight) + rim_rows * rim_weight
     # at a rim the columns are those of the lid, which does not turn with the eyeball
     source_columns = source_x * (1 - rim_weight) + (columns - drift[0]) * rim_weight
-    return EyeOpening(
-        outline_px, rows, columns, np.stack([source_columns, source_rows], axis=1), mirror_weight > 0
-    )
+    source_px = np.stack([source_columns, source_rows], axis=1)
+    # lids that hardly move leave what is between them as it is
+    moved = np.abs(outline_px - landmarks_px[outline, :2] - drift).max() + np.hypot(*gaze_px)
+    share = min(1.0, moved / (LEAST_MOTION_UNITS * unit_px))
+    source_px = share * source_px + (1 - share) * (np.stack([columns, rows], axis=1) - drift)
+    return EyeOpening(outline_px, rows, columns, source_px, mirror_weight * share > 0.5)
 
 
 def _turned_columns(

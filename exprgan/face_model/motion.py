@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from exprgan.face_model.amounts import Amounts, region_of
 from exprgan.face_model.basis import FaceBasis, lip_gap
 from exprgan.face_model.fit import FaceAnalysis
-from exprgan.face_model.prior import folded_share, target_points
+from exprgan.face_model.folds import amount_of
+from exprgan.face_model.prior import PAIRED_RIMS, folded_share, target_points
 
 MAX_FOLDED_SHARE = 0.015
 """Share of the skin that may turn over before an expression is held back."""
@@ -46,6 +47,22 @@ def target_shape(basis: FaceBasis, analysis: FaceAnalysis, amounts: Amounts) -> 
         if not amounts.parts_lips and (not amounts.regions or "mouth" in amounts.regions):
             own_gap = lip_gap(own) - basis.closed_lip_gap
             shape = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * own_gap)
+    return _close_lids(shape, own, amounts)
+
+
+def _close_lids(
+    shape: NDArray[np.float64], own: NDArray[np.float64], amounts: Amounts
+) -> NDArray[np.float64]:
+    """Bring lids that blink as near to one another as the blink's amount says, however wide this face's eyes are."""
+    for (upper, lower), side in zip(PAIRED_RIMS[1:], ("R", "L"), strict=True):
+        blink = float(np.clip(amount_of(amounts, "eyeBlink", side), 0, 1))
+        wanted = (1 - blink) * (own[upper, 1] - own[lower, 1])
+        # small amounts follow the shape alone
+        excess = np.maximum(shape[upper, 1] - shape[lower, 1] - wanted, 0) * max(0.0, 2 * blink - 1)
+        if blink > 0:
+            shape = shape.copy()
+            shape[upper, 1] -= 0.85 * excess
+            shape[lower, 1] += 0.15 * excess
     return shape
 
 

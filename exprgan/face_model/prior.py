@@ -28,6 +28,12 @@ OWN_MOUTH_SHADOW = 0.35
 OPEN_MOUTH_UNITS = 1.2
 STRETCH_LIMITS = (0.1, 8.0)
 """Range of the local area factor output -> photo in which the flow counts as valid."""
+PAIRED_RIMS = (
+    (mesh.UPPER_INNER_LIP, mesh.LOWER_INNER_LIP),
+    (mesh.RIGHT_UPPER_LID[1:-1], mesh.RIGHT_LOWER_LID[1:-1]),
+    (mesh.LEFT_UPPER_LID[1:-1], mesh.LEFT_LOWER_LID[1:-1]),
+)
+"""Upper and lower rims of mouth and eyes, point by point."""
 MARGIN_PX = 4
 """How far beyond an outline the maps inside it are continued, for interpolation between pixels."""
 
@@ -103,16 +109,14 @@ class Prior:
 
 
 def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Image points (468, 3) in px of a target shape; lips that would cross meet half-way."""
+    """Image points (468, 3) in px of a target shape; lips and lids that would cross meet half-way."""
     pose = analysis.pose
     offset = analysis.landmarks_px[:468] - pose.to_pixels(analysis.shape_cm)
     points = pose.to_pixels(shape_cm) + offset
-    upper = points[mesh.UPPER_INNER_LIP]
-    lower = points[mesh.LOWER_INNER_LIP]
-    crossed = upper[:, 1] > lower[:, 1]
-    middle = (upper + lower) / 2
-    points[mesh.UPPER_INNER_LIP[crossed]] = middle[crossed]
-    points[mesh.LOWER_INNER_LIP[crossed]] = middle[crossed]
+    for upper, lower in PAIRED_RIMS:
+        crossed = points[upper, 1] > points[lower, 1]
+        middle = (points[upper[crossed]] + points[lower[crossed]]) / 2
+        points[upper[crossed]] = points[lower[crossed]] = middle
     return points
 
 

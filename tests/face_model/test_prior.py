@@ -1,0 +1,185 @@
+"""What geometry knows of an edit: motion by single shapes, gaze, regions, cuts at any resolution."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from exprgan.edit.blend import Edit, apply_edit
+from exprgan.face_model.amounts import Amounts, amounts_of, region_of
+from exprgan.face_model.basis import FaceBasis, lip_gap
+from exprgan.face_model.fit import OWN_NETWORK, FaceAnalysis, FaceFitter, Pose
+from exprgan.face_model.folds import WrinkleModel
+from exprgan.face_model.motion import displacement, gaze_px, target_shape, without_folds
+from exprgan.face_model.prior import PAIRED_RIMS, PriorMaker
+from exprgan.face_model.recipes import RECIPES
+from exprgan.faces import mesh
+
+SIZE = 256
+POSE = Pose(9.25, np.eye(3), np.array([127.5, -140.0, 0.0]))
+
+
+@pytest.fixture(scope="module")
+def basis() -> FaceBasis:
+    return FaceBasis.load()
+
+
+def analysis_of(basis: FaceBasis, shape_cm: NDArray[np.float64]) -> FaceAnalysis:
+    """The analysis of a face of a known shape, seen from the front."""
+    points = POSE.to_pixels(shape_cm)
+    irises = []
+    for corner, other in ((33, 133), (362, 263)):
+        centre = (points[corner] + points[other]) / 2
+        around = ((5, 0, 0), (0, -5, 0), (-5, 0, 0), (0, 5, 0))
+        irises += [centre, *(centre + offset for offset in around)]
+    landmarks = np.vstack([points, irises])
+    fitter = FaceFitter(basis, OWN_NETWORK)
+    return fitter.analyse((SIZE, SIZE), landmarks, dict.fromkeys(basis.measured_names, 0.0))
+
+
+@pytest.fixture(scope="module")
+def face(basis: FaceBasis) -> FaceAnalysis:
+    return analysis_of(basis, basis.canonical)
+
+
+@pytest.fixture(scope="module")
+def makers(basis: FaceBasis) -> tuple[PriorMaker, WrinkleModel]:
+    folds = WrinkleModel(basis)
+    return PriorMaker(basis, folds.chart_px), folds
+
+
+def picture(size: int = SIZE) -> NDArray[np.uint8]:
+    """A smooth pattern, uint8 RGB."""
+    y, x = np.mgrid[:size, :size] * (SIZE / size)
+    channels = [128 + 60 * np.sin(x / 9), 128 + 60 * np.cos(y / 11), 128 + 40 * np.sin((x + y) / 13)]
+    return np.dstack(channels).astype(np.uint8)
+
+
+def smile(amount: float) -> Amounts:
+    return Amounts(measured={"mouthSmileLeft": amount, "mouthSmileRight": amount})
+
+
+def test_fit_finds_the_pose_and_fits_its_own_mesh(face: FaceAnalysis) -> None:
+    assert face.pose.scale == pytest.approx(POSE.scale, rel=0.02)
+    assert np.abs(face.pose.pitch_yaw_roll()).max() < 2
+    assert face.residual_cm < 0.1
+
+
+def test_a_shape_that_is_no_face_has_a_larger_residual(basis: FaceBasis, face: FaceAnalysis) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.3, (468, 3))
+    assert analysis_of(basis, basis.canonical + noise).residual_cm > 5 * face.residual_cm
+
+
+def test_nothing_asked_is_the_photo(basis: FaceBasis, face: FaceAnalysis, makers) -> None:
+    maker, folds = makers
+    target = target_shape(basis, face, Amounts())
+    np.testing.assert_allclose(target, face.shape_cm, atol=1e-12)
+    prior = maker.make(picture(), face, target, folds.log_ratio(Amounts()), lip_inset=0)
+    edited = apply_edit(picture(), Edit.from_prior(prior), np.eye(3)[:2])
+    changed = np.argwhere((edited != picture()).any(axis=2))
+    x0, x1, y0 = (face.landmarks_px[61, 0] - 6, face.landmarks_px[291, 0] + 6, face.landmarks_px[0, 1] - 6)
+    at_lips = (changed[:, 1] > x0) & (changed[:, 1] < x1) & (changed[:, 0] > y0)  # lips that cross are parted
+    assert at_lips.all()
+
+
+def test_recipes_move_what_they_did_before_amounts(basis: FaceBasis) -> None:
+    amounts = amounts_of(basis, RECIPES["happy"], 1.0)
+    smile_cm = basis.measured[basis.measured_names.index("mouthSmileLeft")]
+    assert amounts.measured["mouthSmileLeft"] == 0.95
+    assert amounts.sculpted["eyeSquint_R"] == 0.2
+    assert amounts.replaced == 1
+    assert amounts.parts_lips
+    only_smile = Amounts(measured={"mouthSmileLeft": 0.95})
+    np.testing.assert_allclose(displacement(basis, only_smile), 0.95 * smile_cm)
+
+
+@pytest.mark.parametrize("amount", [0.25, 0.5, 1.0])
+def test_corners_of_the_mouth_rise_in_proportion(basis: FaceBasis, face: FaceAnalysis, amount: float) -> None:
+    whole = target_shape(basis, face, smile(1.0)) - face.shape_cm
+    part = target_shape(basis, face, smile(amount)) - face.shape_cm
+    np.testing.assert_allclose(part, amount * whole, atol=1e-9)
+    assert (whole[[61, 291], 1] > 0.3).all()
+
+
+@pytest.mark.parametrize("side", ["R", "L"])
+def test_a_wink_shuts_one_eye_alone(basis: FaceBasis, face: FaceAnalysis, side: str) -> None:
+    target = target_shape(basis, face, Amounts(sculpted={f"eyeBlink_{side}": 1.0}))
+    gaps = [
+        float((shape[upper, 1] - shape[lower, 1]).max())
+        for shape in (face.shape_cm, target)
+        for upper, lower in PAIRED_RIMS[1:]
+    ]
+    shut, other = (0, 1) if side == "R" else (1, 0)
+    assert gaps[2 + shut] < 0.1 * gaps[shut]
+    assert gaps[2 + other] == pytest.approx(gaps[other], rel=0.1)
+
+
+def test_eyes_turn_to_the_side_that_is_asked_for(face: FaceAnalysis) -> None:
+    to_left = gaze_px(face, Amounts(sculpted={"eyeLookOut_L": 1.0, "eyeLookIn_R": 1.0}))
+    assert (to_left[:, 0] > 3).all()  # the subject's left is the picture's right
+    up = gaze_px(face, Amounts(sculpted={"eyeLookUp_L": 1.0, "eyeLookUp_R": 1.0}))
+    assert (up[:, 1] < -2).all()
+    assert np.abs(up[:, 0]).max() < 0.5
+
+
+def test_an_iris_moves_and_keeps_its_form(basis: FaceBasis, face: FaceAnalysis, makers) -> None:
+    maker, _ = makers
+    image = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    irises = face.landmarks_px[[mesh.RIGHT_IRIS_CENTRE, mesh.LEFT_IRIS_CENTRE], :2]
+    for centre in irises:
+        cv2.circle(image, tuple(np.rint(centre).astype(int).tolist()), 3, (20, 20, 20), -1)
+    amounts = Amounts(sculpted={"eyeLookOut_L": 0.6, "eyeLookIn_R": 0.6})
+    way = gaze_px(face, amounts)
+    prior = maker.make(image, face, face.shape_cm, gaze_px=way)
+    edited = apply_edit(image, Edit.from_prior(prior), np.eye(3)[:2])
+    for (x, y), (dx, _) in zip(irises, way, strict=True):
+        part = np.s_[round(y) - 5 : round(y) + 6, round(x) - 16 : round(x) + 17]
+        before, after = (np.argwhere(p[part][..., 0] < 110) for p in (image, edited))
+        assert (after.mean(0) - before.mean(0))[1] == pytest.approx(dx, abs=1)
+        assert 0.7 < len(after) / len(before) < 1.4
+
+
+def test_only_a_region_loses_its_expression(basis: FaceBasis) -> None:
+    smiling = basis.canonical + 0.8 * sum(
+        basis.measured[basis.measured_names.index(name)]
+        for name in ("mouthSmileLeft", "mouthSmileRight", "browInnerUp")
+    )
+    face = analysis_of(basis, smiling)
+    brows = target_shape(basis, face, Amounts(1.0, regions=("brows",), parts_lips=False)) - face.shape_cm
+    assert brows[[107, 336], 1].mean() < -0.1
+    assert np.abs(brows[[61, 291], 1]).max() < 0.1
+    assert {region_of(name) for name in ("jawOpen", "cheekPuff", "mouthLeft")} == {"mouth"}
+    assert region_of("cheekSquint_L") == region_of("eyeLookInLeft") == "eyes"
+
+
+def test_folding_motions_are_held_back(basis: FaceBasis, face: FaceAnalysis) -> None:
+    natural = target_shape(basis, face, smile(1.0))
+    assert without_folds(basis, face, natural) == 1
+    absurd = target_shape(basis, face, smile(9.0))
+    assert 0.05 < without_folds(basis, face, absurd) < 0.9
+
+
+def test_one_sided_frowns_draw_one_sided_folds(makers) -> None:
+    _, folds = makers
+    left = folds.log_ratio(Amounts(sculpted={"browDown_L": 1.0}))
+    half = folds.size // 2  # the subject's left is on the chart's right
+    assert np.abs(left[:60, half + 8 :]).sum() > 5 * np.abs(left[:60, : half - 8]).sum()
+
+
+def test_rims_are_sharp_at_the_photos_resolution(basis: FaceBasis, face: FaceAnalysis, makers) -> None:
+    """An opened mouth's border is no wider in a photo of four times the size than its softness says."""
+    maker, _ = makers
+    target = target_shape(basis, face, Amounts(measured={"jawOpen": 0.6}))
+    assert lip_gap(target).max() > 1
+    prior = maker.make(np.full((SIZE, SIZE, 3), 230, np.uint8), face, target)
+    photo = np.full((4 * SIZE, 4 * SIZE, 3), 230, np.uint8)
+    matrix = np.array([[0.25, 0, -0.375], [0, 0.25, -0.375]])
+    edited = apply_edit(photo, Edit.from_prior(prior), matrix)
+    column = edited[:, 4 * 127, 0].astype(float)
+    rows = np.nonzero(column < 200)[0]
+    assert len(rows) > 40
+    steepest = np.abs(np.diff(column)).max()
+    assert steepest > 25  # a map of 256 px would take four times as many pixels for the step
+    np.testing.assert_array_equal(edited[: 4 * 60], photo[: 4 * 60])
