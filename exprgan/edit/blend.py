@@ -31,6 +31,8 @@ SHADE_FADE = (0.012, 0.05)
 MASK_FADE = (0.01, 0.08)
 RESIDUAL_FADE = (0.01, 0.04)
 """An edit below the first value changes nothing, above the second it acts in full; crop px, log, share, RGB of 1."""
+REACH_PX = 48
+"""The photo is looked at so many crop px around a patch, further where the flow is longer."""
 STRIP_ROWS = 128
 EDGE_PX = 0.35
 """Softness of an outline in crop px, at any resolution."""
@@ -342,7 +344,8 @@ def _warp_photo(image: NDArray[Any], flow_px: NDArray[np.float32], patch: _Patch
     """The photo's own pixels moved by the flow, float32 (h, w, 3) in the image's range."""
     to_photo = np.linalg.inv(patch.matrix[:, :2])
     flow = _spread(flow_px, patch) @ to_photo.T.astype(np.float32)
-    reach = int(np.ceil(float(np.abs(flow).max(initial=0)))) + 3
+    longest = max(REACH_PX * float(np.hypot(*to_photo[:, 0])), float(np.abs(flow).max(initial=0)))
+    reach = int(np.ceil(longest)) + 2
     height, width = image.shape[:2]
     top, left = max(0, patch.y0 - reach), max(0, patch.x0 - reach)
     around = image[top : min(height, patch.y1 + reach), left : min(width, patch.x1 + reach)]
