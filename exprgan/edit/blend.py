@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.face_model.folds import fold_gain
-from exprgan.face_model.prior import Cut, Prior
 from exprgan.face_model.raster import polygon_mask
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
@@ -22,6 +20,7 @@ from exprgan.models.mouth_interior import CROP_PX_PER_CM
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from exprgan.face_model.prior import Cut, Prior
     from exprgan.models.unified import EditMaps
 
 TAPER_PX = 14
@@ -36,6 +35,8 @@ REACH_PX = 48
 STRIP_ROWS = 128
 EDGE_PX = 0.35
 """Softness of an outline in crop px, at any resolution."""
+SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
+"""Shadows on skin lose less red: factors on the log ratio of each channel where it is negative."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,25 @@ class Edit:
     @classmethod
     def from_prior(cls, prior: Prior) -> Edit:
         """The edit that geometry knows, faded out towards the border of the generator's window."""
-        taper = _taper()
-        flow = prior.flow_px * taper[..., None]
+        taper = _taper()[..., None]
+        flow = prior.flow_px * taper
+        covered = [(cut, prior.cover(cut)) for cut in prior.cuts]
+        covered = [(cut, cover) for cut, cover in covered if _acts(cut, cover)]
         nothing = np.zeros((CROP_PX, CROP_PX, 3), np.float32)
-        cuts = tuple(cut for cut in prior.cuts if _acts(cut, prior.cover(cut)))
-        covers = [prior.cover(cut) for cut in cuts]
-        mask = np.max(covers, axis=0) if covers else nothing[..., 0]
+        mask = np.max([nothing[..., 0], *(cover for _, cover in covered)], axis=0)
         folds = None
         if prior.log_ratio is not None:
-            inside = cv2.erode((prior.chart_px[..., 0] >= 0).astype(np.float32), np.ones((5, 5)))
-            folds = np.dstack([prior.chart_px, inside * taper]).astype(np.float32)
-        weight = _weight(flow, prior.folds()[..., None] * taper[..., None], mask * taper, None)
-        weight = weight * (taper > 0)
+            on_skin = cv2.erode((prior.chart_px[..., 0] >= 0).astype(np.float32), np.ones((5, 5)))
+            folds = np.dstack([prior.chart_px, on_skin[..., None] * taper]).astype(np.float32)
+        weight = _weight(flow, prior.folds()[..., None] * taper, mask * taper[..., 0], None)
+        weight *= taper[..., 0] > 0
         return cls(
-            flow,
-            nothing,
-            nothing,
-            nothing[..., 0],
-            weight,
-            cuts=cuts,
+            flow_px=flow,
+            shade=nothing,
+            paint=nothing,
+            mask=nothing[..., 0],
+            weight=weight,
+            cuts=tuple(cut for cut, _ in covered),
             folds=folds,
             fold_chart=prior.log_ratio,
         )
@@ -299,6 +300,17 @@ def _interior(interior: NDArray[np.float32], is_grey: bool, patch: _Patch) -> ND
     colours = mouth_interior.sample(place, CROP_PX_PER_CM / patch.scale) * np.float32(1 / 255)
     paint = colours * np.exp(log_light)
     return paint.mean(axis=2, keepdims=True) if is_grey else paint
+
+
+def fold_gain(image: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Factors (height, width, 3) float32 for an RGB picture in [0, 255] and the ratio (height, width) it is to get.
+
+    Brightening is held back near white; darkening is tinted towards red.
+    """
+    brightest = np.maximum(image.max(axis=2), 1)
+    headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
+    ratio = np.minimum(log_ratio, np.log(headroom))[..., None]
+    return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
 
 
 def _fold_gain(edited: NDArray[np.float32], edit: Edit, patch: _Patch) -> NDArray[np.float32]:

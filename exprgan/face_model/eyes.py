@@ -136,8 +136,8 @@ def _turned_columns(
     if new_last - new_first < 4 * reach or last - first < 4 * reach:
         return columns.astype(np.float64) - way_x
     new_iris = np.clip(iris_x + way_x, new_first + reach, new_last - reach)
-    left, right = min(radius, new_iris - new_first), min(radius, new_last - new_iris)
-    left, right = min(left, iris_x - first, radius), min(right, last - iris_x, radius)
+    left = min(radius, new_iris - new_first, iris_x - first)
+    right = min(radius, new_last - new_iris, last - iris_x)
     if min(left, right) <= 0:
         return columns.astype(np.float64) - way_x
     knots = np.array([new_first - 8, new_first, new_iris - left, new_iris + right, new_last, new_last + 8])

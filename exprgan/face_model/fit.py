@@ -66,7 +66,7 @@ class FaceAnalysis:
     neutral_cm: NDArray[np.float64]
     scores: NDArray[np.float64]
     detected_scores: NDArray[np.float64]
-    residual_cm: float = 0.0
+    residual_cm: float
 
 
 def fit_pose(basis: FaceBasis, landmarks_px: NDArray[np.float64]) -> Pose:

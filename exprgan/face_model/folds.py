@@ -21,8 +21,6 @@ from exprgan.faces import mesh
 
 LIGHT = np.array([0.0, 0.62, 0.78])
 """Direction to the light, canonical frame, length 1: 38 degrees above the camera, as in rooms and outdoors."""
-SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
-"""Shadows on skin lose less red: factors on the log ratio of each channel where it is negative."""
 SMILE_SCORE_OF_RATIO = 0.62
 """Score of the measured smile that the ratio image stands for."""
 FROWN_DEPTH = 0.42
@@ -37,17 +35,6 @@ def amount_of(amounts: Amounts, shape: str, side: str) -> float:
     names = (shape, f"{shape}{long_side}", f"{shape}_{side}")
     total = sum(part.get(name, 0.0) for part in (amounts.measured, amounts.sculpted) for name in names)
     return min(1.4, total)
-
-
-def fold_gain(image: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Factors (height, width, 3) float32 for an RGB picture in [0, 255] and the ratio (height, width) it is to get.
-
-    Brightening is held back near white; darkening is tinted towards red.
-    """
-    brightest = np.maximum(image.max(axis=2), 1)
-    headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
-    ratio = np.minimum(log_ratio, np.log(headroom))[..., None]
-    return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
 
 
 class WrinkleModel:
@@ -71,21 +58,18 @@ class WrinkleModel:
         self._halves = self._build_halves()
         self._sculpted_ratio = lru_cache(maxsize=64)(self._shaded_ratio)
 
-    def log_ratio(
-        self, amounts: Amounts, own_smile: tuple[float, float] = (0.0, 0.0), depth: float = 1.0
-    ) -> NDArray[np.float32]:
+    def log_ratio(self, amounts: Amounts, own_smile: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float32]:
         """Ratio image (192, 192) of an expression.
 
         Args:
             amounts: What moves.
             own_smile: The photo's own smile that is taken away, right and left (scores 0..1); its folds go with it.
-            depth: Share of the depth that is drawn, 0 to 1.
         """
         sculpted = tuple(sorted(amounts.sculpted.items()))
         ratio = self._sculpted_ratio(sculpted) + self._drawn_ratio(amounts)
         for half, score in zip(self._halves, own_smile, strict=True):
             ratio = ratio - self.smile * half * (score / REMOVED_SMILE_SCORE)
-        return (depth * np.clip(ratio, -0.7, 0.3)).astype(np.float32)
+        return np.clip(ratio, -0.7, 0.3).astype(np.float32)
 
     def _shaded_ratio(self, sculpted: tuple[tuple[str, float], ...]) -> NDArray[np.float32]:
         """Ratio of the sculpted skin surface under the fixed light."""

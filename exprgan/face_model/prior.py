@@ -63,7 +63,6 @@ class Prior:
     flow_px float32 (.., 2): backward flow in px of face, surroundings and, for want of a cut, openings. chart_px
     float32 (.., 2): place on the texture chart, -1 off the skin. log_ratio float32 (192, 192) or None: folds on that
     chart, natural log of the luminance's ratio. cuts: eyes and mouth. target_px (468, 3): the mesh in the result.
-    folded_share: share of the skin that turns over.
     """
 
     flow_px: NDArray[np.float32]
@@ -71,7 +70,6 @@ class Prior:
     log_ratio: NDArray[np.float32] | None
     cuts: tuple[Cut, ...]
     target_px: NDArray[np.float64]
-    folded_share: float
 
     @property
     def mouth(self) -> Cut | None:
@@ -193,8 +191,7 @@ class PriorMaker:
         flow, chart = self._trace(size_hw, analysis, target_px, lip_inset)
         cuts = _cuts_of_eyes(size_hw, analysis, target_px, gaze_px)
         mouth = _cut_of_mouth(image, analysis, target_cm, target_px)
-        folded = folded_share(analysis, self.basis, target_px)
-        return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px, folded)
+        return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px)
 
     def _trace(
         self,

@@ -21,14 +21,6 @@ class Recipe:
     measured: dict[str, float] = field(default_factory=dict)
     sculpted: dict[str, float] = field(default_factory=dict)
 
-    def amount(self, shape: str) -> float:
-        """Total coefficient of a shape over both bases, sides taken together, at most 1.4."""
-        total = 0.0
-        for name, weight in list(self.measured.items()) + list(self.sculpted.items()):
-            if name.split("_")[0] == shape:
-                total += weight
-        return min(1.4, total)
-
 
 RECIPES: dict[str, Recipe] = {
     "neutral": Recipe(),

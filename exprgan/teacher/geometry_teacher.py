@@ -24,8 +24,6 @@ MAX_PITCH_DEG = 22.0
 MAX_EYE_BLINK = 0.5
 MIN_EYE_OPENING_CM = 0.45
 MAX_JAW_OPEN = 0.5
-
-
 UNMOVED = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 

@@ -12,11 +12,11 @@ from safetensors import safe_open
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.edit.blend import fold_gain
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model import raster
 from exprgan.face_model.basis import FaceBasis
-from exprgan.face_model.folds import fold_gain
 from exprgan.faces import mesh
 from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
 from exprgan.models.unified import WINDOW
