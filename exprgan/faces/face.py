@@ -20,6 +20,10 @@ class Face:
         landmarks_xy: (478, 2) float32, MediaPipe's mesh with its ten iris points.
         pose: Pitch, yaw and roll in degrees. Positive pitch nods down, positive yaw turns to the subject's
             left (the nose moves to the picture's right), positive roll is clockwise in the picture.
+        depth_px: (478,) float32, depth of the landmarks in photo pixels, growing away from the camera; None where
+            the landmark network does not say.
+        blendshapes: (52,) float32, ARKit's coefficients in 0 to 1 as the landmark network judges them, in the order
+            of `mesh.BLENDSHAPES`; None where it does not say.
     """
 
     box_xyxy: NDArray[np.float32]
@@ -27,6 +31,8 @@ class Face:
     points5_xy: NDArray[np.float32]
     landmarks_xy: NDArray[np.float32]
     pose: tuple[float, float, float]
+    depth_px: NDArray[np.float32] | None = None
+    blendshapes: NDArray[np.float32] | None = None
 
     @property
     def size_px(self) -> float:

@@ -88,6 +88,30 @@ MIRROR: NDArray[np.int64] = np.array(_MIRROR_TEXT.split(), np.int64)
 """`mirrored_points = points[MIRROR]` after x has been mirrored; its own inverse."""
 
 
+def _other_side(name: str) -> str:
+    """The shape's name on the other side; one without a side keeps its name."""
+    sides = {"Left": "Right", "Right": "Left"}
+    return next((name.removesuffix(a) + b for a, b in sides.items() if name.endswith(a)), name)
+
+
+_BLENDSHAPES_TEXT = (
+    "browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft "
+    "cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft "
+    "eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight "
+    "eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight "
+    "mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight "
+    "mouthPressLeft mouthPressRight mouthPucker mouthRight mouthRollLower mouthRollUpper mouthShrugLower "
+    "mouthShrugUpper mouthSmileLeft mouthSmileRight mouthStretchLeft mouthStretchRight mouthUpperUpLeft "
+    "mouthUpperUpRight noseSneerLeft noseSneerRight "
+)
+BLENDSHAPES = tuple(_BLENDSHAPES_TEXT.split())
+"""ARKit's coefficients in the order of MediaPipe's landmarker, without its `_neutral`; sides are the subject's."""
+BLENDSHAPE_MIRROR: NDArray[np.int64] = np.array(
+    [BLENDSHAPES.index(_other_side(name)) for name in BLENDSHAPES], np.int64
+)
+"""`mirrored_coefficients = coefficients[BLENDSHAPE_MIRROR]`; its own inverse."""
+
+
 def five_points(landmarks_xy: NDArray[np.floating]) -> NDArray[np.float32]:
     """Right eye, left eye, nose tip, right and left mouth corner (..., 5, 2) of landmarks (..., 478, 2)."""
     return np.asarray(landmarks_xy[..., list(FIVE_POINTS), :], np.float32)
