@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from exprgan.edit.blend import Edit, apply_edit
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import amounts_of
-from exprgan.face_model.basis import FaceBasis, eye_openings
-from exprgan.face_model.fit import FaceAnalysis, FaceFitter
-from exprgan.face_model.folds import WrinkleModel
+from exprgan.face_model.basis import eye_openings
+from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.model import FaceModel
 from exprgan.face_model.motion import MAX_FOLDED_SHARE, target_shape
-from exprgan.face_model.prior import Prior, PriorMaker, folded_share, target_points
+from exprgan.face_model.prior import Prior, folded_share, target_points
 from exprgan.face_model.recipes import RECIPES, Recipe
 
 MAX_YAW_DEG = 25.0
@@ -44,16 +44,14 @@ class GeometryTeacher:
     """
 
     def __init__(self, source: Path | None = None, recipes: Mapping[str, Recipe] = RECIPES) -> None:
-        self.basis, self.recipes = FaceBasis.load(source), recipes
-        self.fitter = FaceFitter(self.basis)
-        self.wrinkles = WrinkleModel(self.basis)
-        self.priors = PriorMaker(self.basis, self.wrinkles.chart_px)
+        self.face_model, self.recipes = FaceModel(source), recipes
+        self.basis = self.face_model.basis
 
     def analyse(
         self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64], blendshapes: Mapping[str, float]
     ) -> FaceAnalysis:
         """Pose, expression scores and neutral shape of a photo; once per photo."""
-        return self.fitter.analyse(image.shape[:2], landmarks_px, blendshapes)
+        return self.face_model.analyse(image.shape[:2], landmarks_px, blendshapes)
 
     def usable(self, analysis: FaceAnalysis) -> tuple[bool, str]:
         """Whether the method can handle the photo, and if not, why. Glasses and occluders are not seen."""
@@ -99,12 +97,5 @@ class GeometryTeacher:
     ) -> TeacherResult:
         """An aligned crop (256, 256, 3) with an expression of the recipes at a strength of 0 to about 1.25."""
         amounts = amounts_of(self.basis, self.recipes[expression], strength)
-        target = target_shape(self.basis, analysis, amounts)
-        log_ratio = None
-        if wrinkles:
-            scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
-            own_smile = (strength * scores["mouthSmileRight"], strength * scores["mouthSmileLeft"])
-            log_ratio = self.wrinkles.log_ratio(amounts, own_smile)
-        lip_inset = min(1.0, 2 * strength)
-        prior = self.priors.make(image, analysis, target, log_ratio, lip_inset=lip_inset)
+        prior = self.face_model.prior(image, analysis, amounts, folds=wrinkles)
         return TeacherResult(apply_edit(image, Edit.from_prior(prior), UNMOVED), prior)
