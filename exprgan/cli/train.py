@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from exprgan.training.loop import LoopConfig, Record, Trainer
 
 NETWORKS = (
-    *("unified", "hierarchical", "unified_end_to_end", "stargan", "sargan", "usgan", "transfer"),
+    *(
+        "unified",
+        "corrections",
+        "hierarchical",
+        "unified_end_to_end",
+        "stargan",
+        "sargan",
+        "usgan",
+        "transfer",
+    ),
     *("unet", "bisenet", "landmarks", "face_proposer", "features"),
     *("judge", "judge_rendered", "judge_identity"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from exprgan import action_units
 from exprgan.data.pictures import decode_grey, decode_rgb
 from exprgan.errors import UsageError
 from exprgan.expressions import expression_index
+
+LEAST_SHAPE = 0.02
+"""Coefficients below it are the noise of a relaxed face."""
 
 
 class SyntheticFaces:
@@ -73,3 +77,14 @@ class SyntheticFaces:
     def intensity(self, index: int) -> float:
         """How strong the frame's expression is, 0 to 1."""
         return float(self.rows[index]["intensity"])
+
+    def shapes(self, index: int) -> dict[str, float]:
+        """The coefficients that a frame was rendered with, by ICT-FaceKit's names; those that are 0 are left out."""
+        names, values = self._shapes
+        pairs = zip(names, values[index].tolist(), strict=True)
+        return {name: value for name, value in pairs if abs(value) > LEAST_SHAPE}
+
+    @cached_property
+    def _shapes(self) -> tuple[list[str], NDArray[np.float64]]:
+        with np.load(self.folder / "labels.npz") as labels:
+            return [str(name) for name in labels["coef_names"]], labels["coefs"].astype(np.float64)

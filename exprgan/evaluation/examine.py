@@ -21,12 +21,13 @@ import cv2
 import torch
 
 from exprgan.errors import ExprganError, UsageError
-from exprgan.evaluation import faces, features, judges, segmentation, transfer, unified
+from exprgan.evaluation import corrections, faces, features, judges, segmentation, transfer, unified
 from exprgan.files import write_whole
 from exprgan.weights import NetworkFiles, find
 
 EXAMINERS: dict[str, Callable[..., dict[str, Any]]] = {
     "unified": unified.report_of,
+    "corrections": corrections.report_of,
     "transfer": transfer.report_of,
     "unet": segmentation.report_of,
     "bisenet": segmentation.report_of,
@@ -90,7 +91,9 @@ def main() -> None:
     some = parser.add_argument_group("of some networks")
     some.add_argument("--teacher", type=Path, help="folder with geometry_basis.npz: unified, transfer")
     some.add_argument("--cache", type=Path, help="folder for the teacher's renders: unified, transfer")
-    some.add_argument("--faces", type=int, help="faces of open-faces, at most: unified, transfer")
+    some.add_argument(
+        "--faces", type=int, help="faces of open-faces, at most: unified, corrections, transfer"
+    )
     some.add_argument("--segmenter", help="weights whose masks condition the generator, or none: unified")
     some.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker.task: transfer")
     some.add_argument("--detector", choices=("builtin", "retinaface"), help="what proposes faces: landmarks")

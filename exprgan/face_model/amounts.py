@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.recipes import Recipe, keeps_lips_shut, late_strength, parts_lips_late
@@ -37,6 +40,31 @@ def region_of(shape: str) -> str:
     'mouth'
     """
     return next((region for prefix, region in REGION_OF_PREFIX.items() if shape.startswith(prefix)), "mouth")
+
+
+def mixed(parts: Sequence[tuple[Amounts, float]]) -> Amounts:
+    """Amounts of several expressions, each by its share, added up; all over the face."""
+    measured: dict[str, float] = {}
+    sculpted: dict[str, float] = {}
+    for amounts, share in parts:
+        for total, own in ((measured, amounts.measured), (sculpted, amounts.sculpted)):
+            for name, amount in own.items():
+                total[name] = total.get(name, 0.0) + share * amount
+    replaced = min(1.0, sum(share * amounts.replaced for amounts, share in parts))
+    return Amounts(replaced, measured, sculpted, parts_lips=any(amounts.parts_lips for amounts, _ in parts))
+
+
+def extent_of(amounts: Amounts) -> float:
+    """How much is asked for, 0 to 1: the largest of the amounts."""
+    sizes = (abs(amount) for part in (amounts.measured, amounts.sculpted) for amount in part.values())
+    return min(1.0, max(amounts.replaced, *sizes, 0.0))
+
+
+def vector_of(amounts: Amounts, basis: FaceBasis) -> NDArray[np.float32]:
+    """What is asked for as a vector (109,) for networks: measured shapes, sculpted shapes, `replaced`."""
+    measured = [amounts.measured.get(name, 0.0) for name in basis.measured_names]
+    sculpted = [amounts.sculpted.get(name, 0.0) for name in basis.sculpted_names]
+    return np.array([*measured, *sculpted, amounts.replaced], np.float32)
 
 
 def amounts_of(basis: FaceBasis, recipe: Recipe, strength: float) -> Amounts:

@@ -100,6 +100,9 @@ class Trust:
 
 
 MEDIAPIPE = Trust(across_cm=0.04, depth_cm=0.04, score=0.12)
+FLAT = Trust(across_cm=0.08, depth_cm=0.8, score=0.2)
+"""Of landmarks without depth, whose depth is taken from the model itself."""
+FLAT_ROUNDS = 3
 OWN_NETWORK = Trust(across_cm=0.08, depth_cm=0.16, score=0.12)
 
 
@@ -148,6 +151,38 @@ class FaceFitter:
         detected = np.array([float(blendshapes[name]) for name in self.basis.measured_names])
         scores, model = self.fit_scores(shape, detected)
         neutral = self.basis.neutral_shape(shape, scores)
-        apart = (shape - model) @ pose.rotation.T
-        residual = float(np.sqrt((apart[:, :2] ** 2).sum(axis=1).mean()))
-        return FaceAnalysis(points, image_size, pose, shape, neutral, scores, detected, residual)
+        return FaceAnalysis(
+            points, image_size, pose, shape, neutral, scores, detected, _residual_cm(pose, shape, model)
+        )
+
+    def analyse_flat(self, image_size: tuple[int, int], landmarks_xy: NDArray[np.floating]) -> FaceAnalysis:
+        """Analyse a face from landmarks (478, 2) in px alone; depth and coefficients follow from the model.
+
+        For a fitter with the trust `FLAT`: the model's depth and the fit take turns.
+        """
+        xy, basis = np.asarray(landmarks_xy, float), self.basis
+        model, pose = basis.canonical, _flat_pose(basis.canonical, xy[:468])
+        points = np.column_stack([xy, np.zeros(len(xy))])
+        for _ in range(FLAT_ROUNDS):
+            points[:468, 2] = pose.to_pixels(model)[:, 2]
+            pose = fit_pose(basis, points)
+            shape = pose.to_canonical(points[:468])
+            scores, model = self.fit_scores(shape, basis.neutral_scores)
+        points[468:, 2] = points[[33] * 5 + [263] * 5, 2]  # irises as deep as the outer corners of the eyes
+        neutral, residual = basis.neutral_shape(shape, scores), _residual_cm(pose, shape, model)
+        return FaceAnalysis(points, image_size, pose, shape, neutral, scores, scores, residual)
+
+
+def _residual_cm(pose: Pose, shape: NDArray[np.float64], model: NDArray[np.float64]) -> float:
+    apart = (shape - model) @ pose.rotation.T
+    return float(np.sqrt((apart[:, :2] ** 2).sum(axis=1).mean()))
+
+
+def _flat_pose(shape: NDArray[np.float64], points_xy: NDArray[np.float64]) -> Pose:
+    """Pose from points (n, 2) without depth: the scaled rotation nearest to the affine map from a shape (n, 3)."""
+    seen = points_xy * (1, -1)
+    affine = np.linalg.lstsq(shape - shape.mean(0), seen - seen.mean(0), rcond=None)[0]
+    left, sizes, right = np.linalg.svd(affine.T, full_matrices=False)
+    rows, scale = left @ right, float(sizes.mean())
+    rotation = np.vstack([rows, np.cross(*rows)])
+    return Pose(scale, rotation, np.append(seen.mean(0) - scale * rows @ shape.mean(0), 0.0))

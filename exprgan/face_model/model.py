@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.face_model import motion
-from exprgan.face_model.amounts import Amounts
+from exprgan.face_model.amounts import Amounts, extent_of
 from exprgan.face_model.basis import FaceBasis
-from exprgan.face_model.fit import MEDIAPIPE, FaceAnalysis, FaceFitter, Trust
+from exprgan.face_model.fit import FLAT, MEDIAPIPE, FaceAnalysis, FaceFitter, Trust
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.prior import Prior, PriorMaker
+from exprgan.face_parts import CROP_PX
+from exprgan.faces.align import transform_points
+from exprgan.faces.face import Face
+from exprgan.faces.mesh import BLENDSHAPES
 
 
 class FaceModel:
@@ -42,20 +47,37 @@ class FaceModel:
         """
         return self.fitter.analyse(size_hw, landmarks_px, blendshapes)
 
+    def analyse_face(
+        self, face: Face, matrix: NDArray[np.floating], size_hw: tuple[int, int] = (CROP_PX, CROP_PX)
+    ) -> FaceAnalysis:
+        """The same of a detected face, in the frame that a similarity (2, 3) from the photo leads to.
+
+        A face without depth and coefficients is fitted by its landmarks in the plane alone.
+        """
+        xy = transform_points(face.landmarks_xy, matrix)
+        if face.depth_px is None or face.blendshapes is None:
+            return self._flat_fitter.analyse_flat(size_hw, xy)
+        scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+        landmarks_px = np.column_stack([xy, face.depth_px * scale])
+        return self.analyse(size_hw, landmarks_px, dict(zip(BLENDSHAPES, face.blendshapes, strict=True)))
+
+    @cached_property
+    def _flat_fitter(self) -> FaceFitter:
+        return FaceFitter(self.basis, FLAT)
+
     def prior(
         self, image: NDArray[np.uint8], analysis: FaceAnalysis, amounts: Amounts, *, folds: bool = True
     ) -> Prior:
         """What geometry knows of an edit of a picture, sRGB uint8 (height, width, 3), whose face is analysed."""
         target = motion.target_shape(self.basis, analysis, amounts)
         log_ratio = self._log_ratio(analysis, amounts) if folds else None
-        extent = max([amounts.replaced, *amounts.measured.values(), *amounts.sculpted.values()])
         return self.priors.make(
             image,
             analysis,
             target,
             log_ratio,
             gaze_px=motion.gaze_px(analysis, amounts),
-            lip_inset=min(1.0, 2 * extent),
+            lip_inset=min(1.0, 2 * extent_of(amounts)),
         )
 
     def _log_ratio(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float32]:

@@ -105,6 +105,32 @@ class Prior:
             return np.zeros(self.flow_px.shape[:2], np.float32)
         return cv2.remap(self.log_ratio, self.chart_px[..., 0], self.chart_px[..., 1], cv2.INTER_LINEAR)
 
+    def maps(self) -> dict[str, NDArray[np.float32]]:
+        """What `exprgan.models.corrections.PriorMaps` holds, without the batch: float32 (C, height, width) by name."""
+        size_hw = self.flow_px.shape[:2]
+        cut_flow, interior = np.zeros((*size_hw, 2), np.float32), np.zeros((*size_hw, 5), np.float32)
+        cut_cover, cut_shade, cover = (np.zeros((*size_hw, 1), np.float32) for _ in range(3))
+        for cut in self.cuts:
+            own = self.cover(cut)[..., None]
+            if cut.interior is not None:
+                cover, interior = own, cut.interior
+                continue
+            cut_cover, cut_flow = np.maximum(cut_cover, own), np.where(own > 0, cut.flow_px, cut_flow)
+            if cut.shade is not None:
+                cut_shade = np.where(own > 0, cut.shade[..., None], cut_shade)
+        arrays = {
+            "flow_px": self.flow_px,
+            "folds": self.folds()[..., None],
+            "cut_flow_px": cut_flow,
+            "cut_cover": cut_cover,
+            "cut_shade": cut_shade,
+            "interior": interior,
+            "cover": cover,
+        }
+        return {
+            name: np.ascontiguousarray(array.transpose(2, 0, 1), np.float32) for name, array in arrays.items()
+        }
+
 
 def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Image points (468, 3) in px of a target shape; lips and lids that would cross meet half-way."""

@@ -97,6 +97,7 @@ def rasterise(
     along, across = corners[:, 1] - origin, corners[:, 2] - origin
     offset = np.stack([columns, rows], axis=1).astype(np.float32) - origin
     areas = along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0]
+    areas = np.where(areas == 0, 1, areas)  # a sliver's area may vanish in single precision
     weights = np.zeros((height, width, 2), np.float32)
     second = (offset[:, 0] * across[:, 1] - offset[:, 1] * across[:, 0]) / areas
     third = (offset[:, 1] * along[:, 0] - offset[:, 0] * along[:, 1]) / areas

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from exprgan.errors import UsageError
+from exprgan.models.corrections import CorrectionGenerator
 from exprgan.models.face_proposer import FaceProposer
 from exprgan.models.features import FeatureNet
 from exprgan.models.hierarchical import HierarchicalGenerator
@@ -29,6 +30,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "face_proposer": FaceProposer,
     **SEGMENTERS,
     "unified": UnifiedGenerator,
+    "corrections": CorrectionGenerator,
     "unified_end_to_end": UnifiedEndToEnd,
     "sargan": SARGAN,
     "usgan": USGAN,

@@ -216,6 +216,15 @@ class Branch(nn.Module):
         return self.head(h)
 
 
+def reach_of(regions: Tensor, dilation_px: int) -> Tensor:
+    """Region masks (N, R, H, W) at a quarter of the resolution, reaching further and falling off; differentiable."""
+    quarter = F.avg_pool2d(regions, 4)
+    cells = dilation_px // 4
+    if cells:
+        quarter = F.max_pool2d(quarter, 2 * cells + 1, 1, cells)
+    return F.avg_pool2d(F.pad(quarter, (2, 2, 2, 2), mode="replicate"), 5, 1)
+
+
 class UnifiedGenerator(nn.Module):
     """Global and local generators of one edit (arXiv 2112.04603, reconstructed; see the module's head).
 
@@ -292,7 +301,7 @@ class UnifiedGenerator(nn.Module):
         pixels, masks = F.pixel_unshuffle(image, 4), F.pixel_unshuffle(regions, 4)
         fused = self.global_branch(torch.cat([pixels, masks], dim=1), condition)
         if self.local_branches:
-            reach = self._reach(regions)
+            reach = reach_of(regions, self.region_dilation_px)
             if self.fusion == "composite":
                 fused = fused * (1 - reach.sum(dim=1, keepdim=True).clamp(max=1))
             for place, branch in enumerate(self.local_branches.values()):
@@ -311,14 +320,6 @@ class UnifiedGenerator(nn.Module):
         x, y = cells[:, :1] * 2, cells[:, 1:2] * 2 + mouth_interior.UPPER_EDGE_CM
         light = MAX_LIGHT * torch.tanh(cells[:, 2:] / MAX_LIGHT)
         return WindowEdit(half, mask, None, torch.cat([x, y, light], dim=1))
-
-    def _reach(self, regions: Tensor) -> Tensor:
-        """Region masks at a quarter of the resolution, reaching further and falling off; differentiable."""
-        quarter = F.avg_pool2d(regions, 4)
-        cells = self.region_dilation_px // 4
-        if cells:
-            quarter = F.max_pool2d(quarter, 2 * cells + 1, 1, cells)
-        return F.avg_pool2d(F.pad(quarter, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
     def _half_maps(self, cells: Tensor, s: Tensor) -> Tensor:
         """Flow and shade at half of the resolution."""

@@ -187,7 +187,12 @@ def data_of(description: Mapping[str, Any], command: Sequence[str]) -> list[str]
     names = names or {"open-faces", "synthetic-faces"}
     if "contempt" not in description.get("classes", EXPRESSIONS):
         names.discard("synthetic-faces")  # a judge of photographs alone
-    if "--teacher" in words or description["architecture"] in ("unified", "features", "transfer"):
+    if "--teacher" in words or description["architecture"] in (
+        "unified",
+        "corrections",
+        "features",
+        "transfer",
+    ):
         names.add("teacher")
     return [line for key, line in DATA.items() if key in names]
 

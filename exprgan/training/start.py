@@ -14,6 +14,7 @@ from exprgan.errors import UsageError
 from exprgan.samples.labelled import LabelledMix
 from exprgan.training import (
     adversarial,
+    corrections,
     distributed,
     face_proposer,
     features,
@@ -158,6 +159,19 @@ RECIPES = {
             learning_rate=8e-4,
             warmup_kimg=0.5,
             ema_kimg=1.0,
+            clip_norm=10.0,
+            workers=1,
+        ),
+    ),
+    "corrections": Recipe(
+        corrections.make_task,
+        corrections.CorrectionConfig(),
+        LoopConfig(
+            duration_kimg=60.0,
+            batch_size=16,
+            learning_rate=1e-3,
+            warmup_kimg=0.5,
+            ema_kimg=2.0,
             clip_norm=10.0,
             workers=1,
         ),

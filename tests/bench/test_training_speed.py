@@ -113,6 +113,7 @@ def test_operations_of_a_turn_are_counted() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # torch.compile's own
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_cuda_device_is_compared_with_its_matmul_ceiling(tmp_path: Path) -> None:
     setup = Setup(batch_size=4, image_size=64, width=16, critic_layers=4, device="cuda")
