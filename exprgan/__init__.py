@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exprgan.edit.editor import Editor
     from exprgan.edit.scene import EditResult, FaceOutcome
     from exprgan.edit.transfer import Transfer
+    from exprgan.face_model.expression import Expression
     from exprgan.faces.face import Face
 
 from exprgan.version import __version__
@@ -33,6 +34,7 @@ __all__ = [
     "DeviceError",
     "EditResult",
     "Editor",
+    "Expression",
     "ExprganError",
     "Face",
     "FaceOutcome",
@@ -46,6 +48,7 @@ __all__ = [
 
 _LAZY = {
     "Editor": "exprgan.edit.editor",
+    "Expression": "exprgan.face_model.expression",
     "EditResult": "exprgan.edit.scene",
     "FaceOutcome": "exprgan.edit.scene",
     "Face": "exprgan.faces.face",

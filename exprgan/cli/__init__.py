@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from exprgan.cli import data, doctor, edit, eval, faces, options, output, segment, train, transfer, weights
+from exprgan.cli import (
+    data,
+    doctor,
+    edit,
+    eval,
+    expressions,
+    faces,
+    options,
+    output,
+    segment,
+    train,
+    transfer,
+    weights,
+)
 from exprgan.errors import ExprganError
 
 app = typer.Typer(
@@ -44,12 +57,19 @@ app.command(
     epilog=options.examples(
         "exprgan edit photo.jpg --to happy",
         "exprgan edit photo.jpg --to sad --strength 0.6 --face all --output sad.jpg",
-        "exprgan edit photo.jpg --to surprise --compare before-after.png",
+        "exprgan edit photo.jpg --to happy:0.6+sad:0.4 --compare before-after.png",
+        "exprgan edit photo.jpg --au 12=0.8 --au 4L=0.3 --control gaze_x=-0.4",
+        "exprgan edit photo.jpg --to happy --region mouth",
         "exprgan edit photo.jpg --to all --output sheet/",
         "exprgan edit photos/ --to happy --output edited/ --skip-existing",
         "exprgan edit - --to happy < photo.jpg > happy.jpg",
     ),
 )(edit.edit)
+app.command(
+    "expressions",
+    short_help="List what faces can be asked to show.",
+    epilog=options.examples("exprgan expressions", "exprgan expressions --format json"),
+)(expressions.expressions)
 app.command(
     "transfer",
     short_help="Give a face the expression of another photo's.",

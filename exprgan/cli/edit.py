@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,12 +17,22 @@ import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, Output, start
-from exprgan.edit.plan import PIPE, Job, Plan, PlanOptions, plan_jobs, wanted_expressions
+from exprgan.edit.plan import (
+    PIPE,
+    Job,
+    Plan,
+    PlanOptions,
+    parse_amounts,
+    plan_jobs,
+    wanted_expressions,
+)
 from exprgan.errors import ExprganError, UsageError
+from exprgan.weights.find import DEFAULT_SYSTEM, FACE_MODEL_SYSTEMS
 
 if TYPE_CHECKING:
     from exprgan.edit.batch import PhotoReport, PhotoWork
     from exprgan.edit.editor import Editor
+    from exprgan.face_model.expression import Expression
     from exprgan.weights import NetworkFiles
 
 INTERRUPTED = 130
@@ -42,12 +52,49 @@ def edit(
         typer.Option(
             "--to",
             metavar="EXPRESSION",
-            help="happy, sad ... or all; may be repeated. Without it: happy.",
+            help="happy, sad ..., a blend such as happy:0.6+surprise:0.4, or all; may be repeated. Without it: happy.",
             show_default=False,
             autocompletion=options.complete_expression,
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(metavar="NUMBER", help="From 0 (the input) to 1.")] = 1.0,
+    au: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--au",
+            metavar="UNIT=AMOUNT",
+            help="A FACS action unit: 12=0.8, 4L=0.3 (the subject's left), -1.5 to 1.5; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--control",
+            metavar="NAME=AMOUNT",
+            help="A control or ARKit shape: smile=0.5, gaze_x=-0.4; see `exprgan expressions`; may be repeated.",
+            show_default=False,
+            autocompletion=options.complete_control,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="LOOK.toml", help="An expression from a file.", show_default=False),
+    ] = None,
+    save_recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="LOOK.toml", help="Also write the expression to a file.", show_default=False),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Of brows, eyes, nose and mouth those that may change, as eyes,brows. Without it: all.",
+            show_default=False,
+        ),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(metavar="NUMBER", help="Factor on all of it, from 0 (the input) to 1.5.")
+    ] = 1.0,
     face: options.FaceOption = "largest",
     output: Annotated[
         Path | None,
@@ -75,7 +122,7 @@ def edit(
     no_provenance: options.NoProvenanceOption = False,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
-    model: options.ModelOption = "unified",
+    model: options.ModelOption = DEFAULT_SYSTEM,
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
     format: options.FormatOption = Format.human,
@@ -84,11 +131,14 @@ def edit(
 ) -> None:
     """Give the faces of photos another expression; the rest of a photo stays as it is."""
     out = start(format, quiet, verbose)
-    expressions = wanted_expressions(to or ["happy"])
-    if not 0 <= strength <= 1:
-        raise UsageError(f"The strength is {strength:g}; give a number from 0 to 1.")
+    amounts = {**parse_amounts(au or [], "--au"), **parse_amounts(control or [], "--control")}
+    expressions = wanted_expressions(to or [], controls=amounts, recipe=recipe, region=region)
+    for expression in expressions.values():
+        expression.check(strength)
+    if save_recipe is not None:
+        _check_recipe(save_recipe, expressions, overwrite=overwrite)
     plan_options = PlanOptions(
-        expressions=expressions,
+        expressions=list(expressions),
         output=output,
         compare=compare,
         with_sheet=any(word.strip().lower() == "all" for word in to or []),
@@ -99,7 +149,7 @@ def edit(
     is_piped = str(PIPE) in sources
     if is_piped:
         _check_pipe(sources, plan_options, out, dry_run=dry_run)
-        plan = Plan((Job(PIPE, {expressions[0]: output or PIPE}),), is_single=True)
+        plan = Plan((Job(PIPE, {next(iter(expressions)): output or PIPE}),), is_single=True)
     else:
         plan = plan_jobs(sources, plan_options)
 
@@ -109,11 +159,14 @@ def edit(
     from exprgan.weights import find_system
 
     files = find_system(model, weights)  # refuses a wrong name before anything else is done
+    for expression in expressions.values():
+        expression.check(strength, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
     work = PhotoWork(
         None if dry_run else _load_editor(files, device, detector, weights_dir, out),
         EditSettings(strength, face, detector, not no_provenance, strip_metadata, model),
+        expressions=expressions,
         manifest=manifest,
         weights=weights_hash(files) if manifest else "",
         overwrite=overwrite or (is_piped and output is None),
@@ -121,12 +174,25 @@ def edit(
         read=_read_stdin if is_piped else image_io.read_bytes,
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
+    if save_recipe is not None and not dry_run:
+        next(iter(expressions.values())).save(save_recipe)
     if dry_run:
         _show_dry_run(plan, work, out)
     elif plan.is_single:
         _edit_single(plan, work, out)
     else:
         _edit_batch(plan, work, jobs, fail_fast, out)
+
+
+def _check_recipe(path: Path, expressions: Mapping[str, Expression], *, overwrite: bool) -> None:
+    if len(expressions) != 1:
+        raise UsageError("--save-recipe writes one expression; ask for one.")
+    if path.suffix != ".toml":
+        raise UsageError(f"--save-recipe {path} is no name for a recipe; end it in .toml.")
+    if os.path.exists(path) and not overwrite:
+        raise UsageError(
+            f"{path} exists; allow to replace it with --overwrite or name another --save-recipe."
+        )
 
 
 def _load_editor(
@@ -174,7 +240,7 @@ def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
 
     with one_thread():
         report = work(plan.jobs[0])
-    show_photo(report, work.settings, out, is_single=True)
+    show_photo(report, work.settings, out, is_single=True, expressions=work.expressions)
     if report.error is not None:
         raise report.error
 
@@ -190,7 +256,7 @@ def _edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, 
     reports: list[PhotoReport] = []
     with _first_interrupt_stops(out) as stop, out.progress(len(plan.jobs), "editing") as advance:
         for report in run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast):
-            show_photo(report, work.settings, out, is_single=False)
+            show_photo(report, work.settings, out, is_single=False, expressions=work.expressions)
             is_fault = report.error is not None and not isinstance(report.error, ExprganError)
             if is_fault and os.environ.get("EXPRGAN_DEBUG") == "1":
                 raise report.error or RuntimeError

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exprgan.cli.output import Format, Output, message_of
 
 if TYPE_CHECKING:
     from exprgan.edit.batch import EditSettings, PhotoReport
+    from exprgan.face_model.expression import Expression
 
 _LISTED = 20  # failed photos named again at the end
 
 
-def show_photo(report: PhotoReport, settings: EditSettings, out: Output, *, is_single: bool) -> None:
+def show_photo(
+    report: PhotoReport,
+    settings: EditSettings,
+    out: Output,
+    *,
+    is_single: bool,
+    expressions: Mapping[str, Expression],
+) -> None:
     """Data on stdout for each file, notes on stderr.
 
     An error is data in JSON, else on stderr, unless it is a single photo's, with which the command ends.
@@ -22,8 +30,8 @@ def show_photo(report: PhotoReport, settings: EditSettings, out: Output, *, is_s
     source = str(report.job.source)
     for note in report.notes:
         out.note(f"{source}: {note}")
-    for expression, path in report.results.items():
-        out.data(_edited(report, settings, expression, str(path)), str(path))
+    for label, path in report.results.items():
+        out.data(_edited(report, settings, label, str(path), expressions.get(label)), str(path))
     if report.sheet:
         out.data({"status": "edited", "input": source, "sheet": str(report.sheet)}, str(report.sheet))
     for name, path in report.skipped.items():
@@ -42,12 +50,19 @@ def show_photo(report: PhotoReport, settings: EditSettings, out: Output, *, is_s
     out.detail(f"{source}: {report.status} in {sum(report.seconds.values()):.2f} s.")
 
 
-def _edited(report: PhotoReport, settings: EditSettings, expression: str, path: str) -> dict[str, Any]:
+def _edited(
+    report: PhotoReport, settings: EditSettings, label: str, path: str, expression: Expression | None
+) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    if expression is not None:
+        asked = {"classes": dict(expression.classes), "controls": dict(expression.controls)}
+        asked["regions"] = list(expression.regions)
     return {
         "status": "edited",
         "input": str(report.job.source),
         "output": path,
-        "expression": expression,
+        "expression": label,
+        **asked,
         "strength": settings.strength,
         "faces": faces_record(report.faces),
         "seconds": {name: round(taken, 4) for name, taken in report.seconds.items()},
@@ -62,6 +77,7 @@ def faces_record(outcomes: Sequence[Any]) -> list[dict[str, Any]]:
             "index": outcome.index,
             "edited": outcome.edited,
             "reason": outcome.reason or None,
+            "note": outcome.note or None,
             "box_xyxy": [round(value, 2) for value in outcome.face.box_xyxy.tolist()],
             "score": round(float(outcome.face.score), 4),
         }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, start
 from exprgan.errors import NoFaceFound
+
+if TYPE_CHECKING:
+    from exprgan.faces.face import Face
 
 
 def faces(
@@ -22,7 +26,7 @@ def faces(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """List the faces of a photo: number, box, score and pose; --format json adds the landmarks."""
+    """List the faces of a photo: number, box, score and pose; --format json adds landmarks and action units."""
     out = start(format, quiet, verbose)
     from exprgan.device import resolve_device
     from exprgan.faces.choice import refusal
@@ -37,6 +41,7 @@ def faces(
     found = finder.detect(srgb_uint8(photo))
     if not found:
         raise NoFaceFound(f"No face was found in {source}; use a photo that shows one from the front.")
+    fit_of = _fitter(weights) if out.format is Format.json else None
     for index, face in enumerate(found):
         pitch, yaw, roll = (round(float(angle), 1) for angle in face.pose)
         box = _rounded(face.box_xyxy)
@@ -51,6 +56,7 @@ def faces(
             "reason": reason or None,
             "points5_xy": _rounded(face.points5_xy),
             "landmarks_xy": _rounded(face.landmarks_xy),
+            **(fit_of(face) if fit_of else {}),
         }
         x0, y0, x1, y1 = (round(value) for value in box)
         text = (
@@ -58,6 +64,37 @@ def faces(
             f"pitch {pitch:+.0f}°  yaw {yaw:+.0f}°  roll {roll:+.0f}°"
         )
         out.data(record, f"{text}  not editable: {reason}" if reason else text)
+
+
+def _fitter(weights: Path | None) -> Callable[[Face], dict[str, Any]]:
+    """What the face model says of a face, for JSON: its own coefficients, action units, pose and residual."""
+    from exprgan.action_units import ACTION_UNITS, from_blendshapes
+    from exprgan.face_model.fit import OWN_NETWORK
+    from exprgan.face_model.model import FaceModel
+    from exprgan.face_parts import CROP_PX
+    from exprgan.faces.align import crop_matrix
+
+    model = FaceModel(weights, OWN_NETWORK)
+    names = model.basis.measured_names
+
+    def fit_of(face: Face) -> dict[str, Any]:
+        analysis = model.analyse_face(face, crop_matrix(face.points5_xy, CROP_PX))
+        units = from_blendshapes(analysis.scores[None], names)[0]
+        known = {unit: round(float(value), 3) for unit, value in zip(ACTION_UNITS, units, strict=True)}
+        return {
+            "action_units": {unit: value if value == value else None for unit, value in known.items()},
+            "blendshapes": dict(zip(names, analysis.scores.round(3).tolist(), strict=True)),
+            "fit": {
+                "residual_cm": round(analysis.residual_cm, 4),
+                "px_per_cm": round(analysis.pose.scale / _scale_of(crop_matrix(face.points5_xy, CROP_PX)), 3),
+            },
+        }
+
+    return fit_of
+
+
+def _scale_of(matrix: Any) -> float:
+    return float((matrix[0, 0] ** 2 + matrix[1, 0] ** 2) ** 0.5)
 
 
 def _rounded(values: Any) -> Any:

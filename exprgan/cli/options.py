@@ -10,6 +10,8 @@ import typer
 
 from exprgan.cli.output import Format
 from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model.vocabulary import control_names
+from exprgan.weights.find import SYSTEMS
 
 
 def examples(*lines: str) -> str:
@@ -25,6 +27,8 @@ def _completion(*words: str) -> Callable[[str], list[str]]:
 
 
 complete_expression = _completion(*EXPRESSIONS, "all")
+complete_control = _completion(*(f"{name}=" for name in control_names()))
+complete_transfer = _completion("corrections", "face_model", "transfer")
 complete_one_face = _completion("largest", "center")
 
 FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
@@ -55,8 +59,9 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help="unified, or another system: sargan, stargan, usgan, hierarchical, the folder of a training run.",
-        autocompletion=_completion("unified", "sargan", "stargan", "usgan", "hierarchical"),
+        help="corrections, face_model (geometry alone), or one of the eight expressions alone: unified, sargan, "
+        "stargan, usgan, hierarchical; or the folder of a training run.",
+        autocompletion=_completion(*SYSTEMS),
     ),
 ]
 DetectorOption = Annotated[

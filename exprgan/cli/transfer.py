@@ -62,6 +62,15 @@ def transfer(
     no_provenance: options.NoProvenanceOption = False,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="corrections, face_model (geometry alone), or transfer, the network of arXiv 1909.02967.",
+            autocompletion=options.complete_transfer,
+        ),
+    ] = "transfer",
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
     format: options.FormatOption = Format.human,
@@ -83,7 +92,7 @@ def transfer(
     from exprgan.edit.transfer import Transfer
 
     started = time.perf_counter()
-    transfers = Transfer.from_pretrained(weights, device, detector, detector_weights=weights_dir)
+    transfers = Transfer.from_pretrained(weights, device, detector, model=model, detector_weights=weights_dir)
     out.detail(f"Loaded {transfers.weights} on {transfers.device} in {time.perf_counter() - started:.2f} s.")
     with one_thread():
         shown, scene = transfers.prepare(photos[0], source_face), transfers.prepare(photos[1], face)

@@ -23,18 +23,20 @@ from exprgan.device import one_thread
 from exprgan.edit.manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.edit.plan import PIPE, Job
 from exprgan.errors import UsageError
+from exprgan.face_model.expression import Expression
 from exprgan.files import PARTIAL_PREFIX, PARTIAL_SUFFIX
 from exprgan.photos import image_io
 from exprgan.photos.decode import reason
 from exprgan.version import __version__
 from exprgan.weights import NetworkFiles, read_manifest
+from exprgan.weights.find import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
     from exprgan.edit.editor import Editor
     from exprgan.edit.scene import EditResult, FaceOutcome
     from exprgan.photos.photo import Photo
 
-BESIDE_THE_SYSTEM = ("bisenet", "face_proposer", "landmarks", "unet")
+BESIDE_THE_SYSTEM = ("bisenet", "face_model", "face_proposer", "landmarks", "unet")
 """Networks that an edit may need beside its generator; others, such as judges, have no effect on results."""
 STALE_PART_S = 60
 """Age from which a half-written file of a killed run is removed."""
@@ -51,7 +53,7 @@ class EditSettings:
     detector: str = "builtin"
     provenance: bool = True
     strip_metadata: bool = False
-    model: str = "unified"
+    model: str = DEFAULT_SYSTEM
 
 
 @dataclass
@@ -117,12 +119,13 @@ def make_folder(folder: Path) -> None:
 
 
 def left_alone(outcomes: Sequence[FaceOutcome]) -> list[str]:
-    """A note on each face that was to be edited and could not be."""
-    return [
+    """A note on each face that was to be edited and could not be, or not as far as asked."""
+    refused = [
         f"face {outcome.index} is left as it is: {outcome.reason}."
         for outcome in outcomes
         if outcome.reason and outcome.reason != "not chosen"
     ]
+    return [*refused, *(f"face {outcome.index} is {outcome.note}." for outcome in outcomes if outcome.note)]
 
 
 class PhotoWork:
@@ -131,6 +134,7 @@ class PhotoWork:
     Args:
         editor: Edits; None if only `unfinished` is asked.
         settings: See there.
+        expressions: What the labels of the jobs' outputs mean; those that are not here are parsed.
         manifest: The record of the output folder; None keeps none.
         weights: `weights_hash` of the editor's.
         overwrite: Whether files that exist may be replaced.
@@ -143,6 +147,7 @@ class PhotoWork:
         editor: Editor | None,
         settings: EditSettings,
         *,
+        expressions: Mapping[str, Expression] | None = None,
         manifest: Manifest | None = None,
         weights: str = "",
         overwrite: bool = False,
@@ -151,6 +156,7 @@ class PhotoWork:
         write: Callable[[Path, bytes], None] = image_io.write_atomic,
     ) -> None:
         self.editor, self.settings, self.manifest, self.weights = editor, settings, manifest, weights
+        self.expressions = dict(expressions or {})
         self.overwrite, self.skip_existing = overwrite, skip_existing
         self.read, self.write = read, write
 
@@ -236,7 +242,9 @@ class PhotoWork:
             if expression not in todo and "sheet" not in todo:
                 continue
             with report.timed("edit"):
-                result = self.editor.edit(scene, expression, self.settings.strength)
+                result = self.editor.edit(scene, self._meant_by(expression), self.settings.strength)
+            said = left_alone(result.faces)
+            report.notes = (*report.notes, *(note for note in said if note not in report.notes))
             if "sheet" in todo:
                 shown.append(result)
             if expression in todo:
@@ -260,10 +268,13 @@ class PhotoWork:
     def _origin(self, name: str, job: Job, input_sha256: str) -> Origin:
         options: dict[str, Any] = asdict(self.settings)
         if name == "sheet":
-            options["sheet"] = list(job.outputs)
+            options["sheet"] = [self._meant_by(label).text for label in job.outputs]
         else:
-            options["expression"] = name
+            options["expression"] = self._meant_by(name).text
         return Origin(input_sha256, options, self.weights)
+
+    def _meant_by(self, label: str) -> Expression:
+        return self.expressions.get(label) or Expression.parse(label)
 
 
 def run(

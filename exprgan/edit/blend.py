@@ -75,11 +75,19 @@ class Edit:
     fold_chart: NDArray[np.float32] | None = None
 
     @classmethod
-    def from_prior(cls, prior: Prior) -> Edit:
-        """The edit that geometry knows, faded out towards the border of the generator's window."""
+    def from_prior(cls, prior: Prior, corrections: tuple[NDArray[np.float32], ...] | None = None) -> Edit:
+        """The edit that geometry knows, faded out towards the border of the generator's window.
+
+        corrections: flow_px (256, 256, 2), log shade and log light (256, 256, 3), as
+        `exprgan.models.corrections.Corrections`; `compose` there shows what they do. None are none.
+        """
         taper = _taper()[..., None]
-        flow = prior.flow_px * taper
-        covered = [(cut, prior.cover(cut)) for cut in prior.cuts]
+        flow, cuts, shade = prior.flow_px * taper, prior.cuts, np.zeros((CROP_PX, CROP_PX, 3), np.float32)
+        if corrections is not None:
+            more_flow, more_shade, light = (part * taper for part in corrections)
+            flow, shade = flow + more_flow, more_shade
+            cuts = tuple(_corrected(cut, more_flow, light) for cut in cuts)
+        covered = [(cut, prior.cover(cut)) for cut in cuts]
         covered = [(cut, cover) for cut, cover in covered if _acts(cut, cover)]
         nothing = np.zeros((CROP_PX, CROP_PX, 3), np.float32)
         mask = np.max([nothing[..., 0], *(cover for _, cover in covered)], axis=0)
@@ -87,11 +95,13 @@ class Edit:
         if prior.log_ratio is not None:
             on_skin = cv2.erode((prior.chart_px[..., 0] >= 0).astype(np.float32), np.ones((5, 5)))
             folds = np.dstack([prior.chart_px, on_skin[..., None] * taper]).astype(np.float32)
-        weight = _weight(flow, prior.folds()[..., None] * taper, mask * taper[..., 0], None)
+        weight = _weight(
+            flow, np.dstack([prior.folds()[..., None] * taper, shade]), mask * taper[..., 0], None
+        )
         weight *= taper[..., 0] > 0
         return cls(
             flow_px=flow,
-            shade=nothing,
+            shade=shade,
             paint=nothing,
             mask=nothing[..., 0],
             weight=weight,
@@ -138,6 +148,15 @@ def _acts(cut: Cut, cover: NDArray[np.float32]) -> bool:
     return cut.interior is not None or bool(
         (np.abs(cut.flow_px).max(axis=2)[cover > 0] > FLOW_FADE_PX[0]).any()
     )
+
+
+def _corrected(cut: Cut, flow_px: NDArray[np.float32], light: NDArray[np.float32]) -> Cut:
+    """A cut with a displacement added, or light where it shows the inside of a mouth."""
+    if cut.interior is None:
+        return replace(cut, flow_px=cut.flow_px + flow_px)
+    interior = cut.interior.copy()
+    interior[..., 2:] += light
+    return replace(cut, interior=interior)
 
 
 def _array(part: Tensor, index: int) -> NDArray[np.float32]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.edit import scene as scenes
+from exprgan.edit.proposals import Proposal, by_face_model, by_generator
 from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
-from exprgan.edit.systems import load_parts, segmenter_of
-from exprgan.expressions import EXPRESSIONS, parse_expression
+from exprgan.edit.systems import load_parts
+from exprgan.errors import UsageError
+from exprgan.face_model.expression import Expression
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.detectors import open_detector
-from exprgan.models.unified import EditMaps
 from exprgan.weights import NetworkFiles, find_system
+from exprgan.weights.find import DEFAULT_SYSTEM
+
+if TYPE_CHECKING:
+    from exprgan.face_model.model import FaceModel
 
 
 class Editor:
@@ -25,9 +32,11 @@ class Editor:
 
     Args:
         detector: Finds the faces.
-        segmenter: Logits (N, 19, 256, 256) of a crop (N, 3, 256, 256) in [-1, 1].
-        generator: `EditMaps` of (crop, regions, expression, strength).
-        device: torch's name of the device that both networks are on.
+        segmenter: Logits (N, 19, 256, 256) of a crop (N, 3, 256, 256) in [-1, 1]; None if the generator needs none.
+        generator: `EditMaps` of (crop, regions, expression, strength); with a face model, `Corrections` of its priors,
+            or None to edit by geometry alone.
+        face_model: Shows any expression; without it there are the eight, up to strength 1.
+        device: torch's name of the device that the networks are on.
         weights: Name and hash of the generator's weights, for the provenance record of saved files.
     """
 
@@ -35,13 +44,16 @@ class Editor:
         self,
         *,
         detector: FaceDetector,
-        segmenter: nn.Module,
-        generator: nn.Module,
+        segmenter: nn.Module | None = None,
+        generator: nn.Module | None = None,
+        face_model: FaceModel | None = None,
         device: str = "cpu",
         weights: str = "",
     ) -> None:
+        if generator is None and face_model is None:
+            raise ValueError("an editor needs a generator or a face model")
         self.detector, self.segmenter, self.generator = detector, segmenter, generator
-        self.device, self.weights = device, weights
+        self.face_model, self.device, self.weights = face_model, device, weights
 
     @classmethod
     def from_pretrained(
@@ -50,7 +62,7 @@ class Editor:
         device: str = "auto",
         detector: str = "builtin",
         *,
-        model: Path | str | NetworkFiles = "unified",
+        model: Path | str | NetworkFiles = DEFAULT_SYSTEM,
         detector_weights: Path | str | None = None,
     ) -> Editor:
         """An editor with weights from disk.
@@ -59,7 +71,8 @@ class Editor:
             weights: Folder of weights; None takes `EXPRGAN_WEIGHTS` or the bundled ones.
             device: auto, cpu, cuda, cuda:1 ... or mps.
             detector: builtin or retinaface.
-            model: The system whose generator edits: unified, sargan, stargan, usgan or hierarchical, the folder of
+            model: What edits: corrections (the face model and a generator that corrects it), face_model (geometry
+                alone), unified, sargan, stargan, usgan or hierarchical (the eight expressions alone), the folder of
                 a training run of one, or what `exprgan.weights.find_system` has found.
             detector_weights: Folder of the retinaface detector's file.
 
@@ -71,13 +84,14 @@ class Editor:
         device = resolve_device(device)
         files = model if isinstance(model, NetworkFiles) else find_system(model, weights)
         with memory_errors(device):
-            generator, segmenter = load_parts(files, device)
+            parts = load_parts(files, device)
             return cls(
                 detector=open_detector(
                     detector, device=device, folder=files.weights, detector_weights=detector_weights
                 ),
-                segmenter=segmenter or segmenter_of(files).load(device),
-                generator=generator,
+                segmenter=parts.load_segmenter(files, device),
+                generator=parts.generator,
+                face_model=parts.face_model,
                 device=device,
                 weights=f"{files.name} {files.sha256[:16]}",
             )
@@ -85,18 +99,24 @@ class Editor:
     def edit(
         self,
         image: ImageInput | Scene,
-        to: str = "happy",
+        to: str | Expression | None = None,
         strength: float = 1.0,
         face: str | int = "largest",
+        *,
+        controls: Mapping[str, float] | None = None,
+        region: str | Sequence[str] | None = None,
     ) -> EditResult:
         """Give faces of a photo another expression.
 
         Args:
             image: A path, the bytes of a file, a PIL picture, uint8 or uint16 RGB (H, W, 3), or what
                 `prepare` returned (`face` is then the one given there).
-            to: An expression or an alias of one.
-            strength: 0 (the input's pixels) to 1.
+            to: One of the eight expressions or an alias, a blend such as "happy:.6+surprise:.4", or an `Expression`;
+                None means happy, or nothing but the controls where there are some.
+            strength: Factor on all that is asked for: 0 (the input's pixels) to 1.5, to 1 without a face model.
             face: largest, all, center or an index into the faces as `exprgan faces` lists them.
+            controls: Amounts of action units, controls and ARKit shapes by name, such as {"AU12": 0.8, "gaze_x": -0.4}.
+            region: One or more of brows, eyes, nose and mouth; the rest keeps its expression.
 
         Raises:
             UsageError: An option is impossible.
@@ -104,30 +124,62 @@ class Editor:
             UnreadableImage: The photo cannot be decoded.
             DeviceError: The device's memory does not suffice.
         """
-        expression = parse_expression(to)
-        scenes.check_strength(strength)
+        expression = wanted(to, controls, region)
+        expression.check(strength, only_eight=self.face_model is None)
         scene = image if isinstance(image, Scene) else self.prepare(image, face)
-        label = torch.tensor([EXPRESSIONS.index(expression)], device=self.device)
-        amount = torch.tensor([strength], dtype=torch.float32, device=self.device)
-
-        def propose(prepared: PreparedFace) -> EditMaps:
-            maps: EditMaps = self.generator(prepared.crop, prepared.regions, label, amount)
-            return maps
-
         return scenes.apply(
             scene,
-            propose,
-            expression=expression,
+            lambda prepared: self._propose(prepared, expression, strength),
+            expression=expression.label,
             strength=strength,
             device=self.device,
             weights=self.weights,
         )
 
     def prepare(self, image: ImageInput, face: str | int = "largest") -> Scene:
-        """Find, choose and segment the faces of a photo once, for several edits.
+        """Find, choose and analyse the faces of a photo once, for several edits.
 
         Args and Raises: as for `edit`.
         """
         return scenes.prepare(
-            image, face, detector=self.detector, segmenter=self.segmenter, device=self.device
+            image,
+            face,
+            detector=self.detector,
+            segmenter=self.segmenter,
+            face_model=self.face_model,
+            device=self.device,
         )
+
+    def _propose(self, face: PreparedFace, expression: Expression, strength: float) -> Proposal:
+        if self.face_model is not None:
+            from exprgan.face_model.amounts import amounts_for
+
+            amounts = amounts_for(self.face_model.basis, expression, strength)
+            return by_face_model(self.face_model, self.generator, face, amounts)
+        assert self.generator is not None and expression.class_name is not None
+        share = expression.classes[expression.class_name]
+        return by_generator(self.generator, face, expression.class_name, share * strength)
+
+
+def wanted(
+    to: str | Expression | None,
+    controls: Mapping[str, float] | None = None,
+    region: str | Sequence[str] | None = None,
+) -> Expression:
+    """The expression that the words of `Editor.edit` mean.
+
+    Raises:
+        UsageError: A word is unknown.
+    """
+    if not isinstance(to, Expression | str | None):
+        raise UsageError(
+            f"An edit takes one expression, not {type(to).__name__}; blend several as 'happy:.6+surprise:.4', or edit "
+            "once for each."
+        )
+    if to is None and not controls:
+        to = "happy"
+    if not isinstance(to, Expression):
+        return Expression.parse(to, controls, region)
+    if controls:
+        to = to + replace(Expression.parse(None, controls), regions=to.regions)
+    return to if region is None else replace(to, regions=Expression.parse(None, None, region).regions)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exprgan.errors import UnreadableImage, UsageError
-from exprgan.expressions import EXPRESSIONS, parse_expression
+from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model.expression import Expression
+from exprgan.face_model.vocabulary import find_control
 
 PIPE = Path("-")
 """Stands for stdin as a source and for stdout as a result."""
 _SHOWN = 5  # files named in a message; the others are counted
+_SAMPLES = {"--au": "12=0.8", "--control": "smile=0.5"}
 _LONGEST_NAME = 255  # bytes that common file systems allow a name
 
 
@@ -53,7 +56,7 @@ class Plan:
 class PlanOptions:
     """What decides the names of the results and whether they may be written."""
 
-    expressions: Sequence[str]
+    expressions: Sequence[str]  # labels
     output: Path | None = None  # file or folder; None puts results beside their photo
     compare: Path | None = None  # sheet of before and after, of a single photo
     with_sheet: bool = False  # a sheet NAME-sheet.png where `compare` names none
@@ -62,21 +65,75 @@ class PlanOptions:
     skip_existing: bool = False  # files that exist are looked at when their turn comes
 
 
-def wanted_expressions(words: Sequence[str]) -> list[str]:
-    """Expressions of the words after --to, each once; `all` stands for the eight.
+def wanted_expressions(
+    words: Sequence[str],
+    *,
+    controls: Mapping[str, float] | None = None,
+    recipe: Path | None = None,
+    region: str | None = None,
+) -> dict[str, Expression]:
+    """The expressions that are asked for, by the label that names their files.
+
+    Args:
+        words: After --to: the eight, aliases, blends; `all` stands for the eight. Each is one expression; without any
+            there is happy, unless controls or a recipe say more.
+        controls: Amounts that each of them gets beside.
+        recipe: A file of `Expression.load`, which each of them gets beside.
+        region: Where the face may change; None leaves what the recipe says.
 
     Raises:
-        UsageError: A word is no expression.
+        UsageError: A word means nothing, or the recipe cannot be read.
 
-    >>> wanted_expressions(["smile", "sad", "happy"])
+    >>> list(wanted_expressions(["smile", "sad", "happy"]))
     ['happy', 'sad']
     """
-    names: list[str] = []
+    loaded = None if recipe is None else Expression.load(recipe)
+    beside = Expression.parse(None, controls)
+    bases: list[Expression] = []
     for word in words:
         if "," in word:
             raise UsageError(f"--to takes one expression, not {word!r}; repeat it: --to happy --to sad.")
-        names += EXPRESSIONS if word.strip().lower() == "all" else [parse_expression(word)]
-    return list(dict.fromkeys(names))
+        names = EXPRESSIONS if word.strip().lower() == "all" else [word]
+        bases += [Expression.parse(name) for name in names]
+    if not bases:
+        bases = [Expression() if loaded or beside.controls else Expression.parse("happy")]
+    found: dict[str, Expression] = {}
+    for base in bases:
+        parts = [
+            part for part in (base, loaded, beside) if part is not None and (part.classes or part.controls)
+        ]
+        expression = parts[0] if parts else base
+        for part in parts[1:]:
+            regions = next((each.regions for each in (expression, part) if each.regions), ())
+            expression = replace(expression, regions=regions) + replace(part, regions=regions)
+        if region is not None:
+            expression = replace(expression, regions=Expression.parse(None, None, region).regions)
+        found.setdefault(expression.label, expression)
+    return found
+
+
+def parse_amounts(words: Sequence[str], option: str) -> dict[str, float]:
+    """Amounts by name of words such as "12=0.8".
+
+    Raises:
+        UsageError: A word has another form, or a name comes twice.
+    """
+    amounts: dict[str, float] = {}
+    for word in words:
+        name, equals, number = word.partition("=")
+        try:
+            amount = float(number)
+        except ValueError:
+            amount = float("nan")
+        if not equals or not name.strip() or amount != amount:
+            raise UsageError(
+                f"{option} {word} is no amount; write NAME=NUMBER, such as {option} {_SAMPLES[option]}."
+            )
+        known, _ = find_control(name)
+        if known in amounts:
+            raise UsageError(f"{known} is asked for twice; give one amount.")
+        amounts[known] = amount
+    return amounts
 
 
 def plan_jobs(sources: Sequence[str], options: PlanOptions) -> Plan:

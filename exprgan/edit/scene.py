@@ -7,11 +7,10 @@ crosses back is the edit, never the crop.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -22,8 +21,9 @@ from torch import Tensor, nn
 
 from exprgan.device import memory_errors
 from exprgan.edit.blend import Edit, apply_edit
+from exprgan.edit.proposals import Proposal
 from exprgan.edit.regions import crop_bounds, face_share, shift_matrix
-from exprgan.errors import ExprganError, NoFaceFound, UsageError
+from exprgan.errors import NoFaceFound, UsageError
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import check_choice, choose_faces, refusal
@@ -31,9 +31,12 @@ from exprgan.faces.detect import FaceDetector
 from exprgan.faces.face import Face
 from exprgan.models.pixels import to_tensor
 from exprgan.models.segmenters import region_masks
-from exprgan.models.unified import EditMaps
 from exprgan.photos import colour, encode, image_io
 from exprgan.photos.photo import Photo
+
+if TYPE_CHECKING:
+    from exprgan.face_model.fit import FaceAnalysis
+    from exprgan.face_model.model import FaceModel
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
@@ -48,6 +51,7 @@ class FaceOutcome:
     face: Face
     edited: bool
     reason: str = ""  # why a face that was chosen, or would have been, was not edited
+    note: str = ""  # what is to be said of its edit, such as that less was done than asked
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,12 @@ class PreparedFace:
 
     index: int  # position in the list of faces
     matrix: NDArray[np.float64]  # (2, 3) photo to crop
-    crop: Tensor  # float32 (1, 3, 256, 256) sRGB in [-1, 1]
+    pixels: NDArray[np.uint8]  # (256, 256, 3) sRGB, the aligned crop
+    crop: Tensor  # the same as float32 (1, 3, 256, 256) in [-1, 1]
     is_grey: bool  # the crop has no colour, so the edit must bring none
     regions: Tensor | None = None  # float32 (1, 3, 256, 256) in [0, 1]: eyes, nose and mouth
     share: NDArray[np.float32] | None = None  # (256, 256) in [0, 1], soft mask of the face
+    analysis: FaceAnalysis | None = None  # the face model's fit, in the frame of the crop
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,7 @@ def prepare(
     *,
     detector: FaceDetector,
     segmenter: nn.Module | None = None,
+    face_model: FaceModel | None = None,
     device: str = "cpu",
 ) -> Scene:
     """Find, choose and crop the faces of a photo.
@@ -137,6 +144,7 @@ def prepare(
         face: largest, all, center or an index into the faces as `exprgan faces` lists them.
         detector: Finds the faces; given the photo in sRGB.
         segmenter: Logits (N, 19, 256, 256) of a crop in [-1, 1]; None leaves the faces without regions.
+        face_model: Is fitted to each face; None leaves them without an analysis.
         device: torch's name of the device that the networks are on.
 
     Raises:
@@ -160,13 +168,13 @@ def prepare(
         if not any(outcome.edited for outcome in outcomes):
             reasons = "; ".join(f"face {o.index} is {o.reason}" for o in outcomes if o.reason)
             raise NoFaceFound(f"No face in {name} can be edited ({reasons}); use a more frontal photo.")
-        prepared = [_prepare_face(seen, o, segmenter, device) for o in outcomes if o.edited]
+        prepared = [_prepare_face(seen, o, segmenter, face_model, device) for o in outcomes if o.edited]
     return Scene(photo, outcomes, tuple(prepared))
 
 
 def apply(
     scene: Scene,
-    propose: Callable[[PreparedFace], EditMaps],
+    propose: Callable[[PreparedFace], Proposal],
     *,
     expression: str,
     strength: float,
@@ -179,38 +187,25 @@ def apply(
         scene: What `prepare` gave; not changed.
         propose: The edit of one face, in the crop's frame.
         expression: What the edit is called.
-        strength: 0 (the photo's own pixels, nothing is proposed) to 1, which `propose` has in it.
+        strength: 0 (the photo's own pixels, nothing is proposed) or more, which `propose` has in it.
         device: torch's name of the device that the networks are on.
         weights: Name and hash of the generator's weights, for the record of saved files.
 
     Raises:
-        ExprganError: The generator gives values that are no number.
+        ExprganError: A generator gives values that are no number.
         DeviceError: The device's memory does not suffice.
     """
     pixels = scene.photo.pixels.copy()
+    outcomes = list(scene.outcomes)
     if strength > 0:
         with memory_errors(device), torch.inference_mode():
             for face in scene.faces:
-                maps = propose(face)
-                if not all(bool(torch.isfinite(part).all()) for part in maps if part is not None):
-                    raise ExprganError(
-                        f"The generator's edit to {expression} has values that are no number; "
-                        "check the weights with `exprgan weights verify`."
-                    )
-                edit = Edit.from_maps(maps, 0, face.share)
-                edit = edit.without_colour() if face.is_grey else edit
-                _carry_over(pixels, edit, face.matrix, scene.photo.pixel_profile)
-    return EditResult(pixels, scene.outcomes, expression, float(strength), scene.photo, weights)
-
-
-def check_strength(strength: float) -> None:
-    """Raise unless a strength is a number from 0 to 1.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if not (math.isfinite(strength) and 0 <= strength <= 1):
-        raise UsageError(f"The strength is {strength:g}; give a number from 0 to 1.")
+                edit, note = propose(face)
+                if edit is not None:
+                    edit = edit.without_colour() if face.is_grey else edit
+                    _carry_over(pixels, edit, face.matrix, scene.photo.pixel_profile)
+                outcomes[face.index] = replace(outcomes[face.index], note=note)
+    return EditResult(pixels, tuple(outcomes), expression, float(strength), scene.photo, weights)
 
 
 def as_photo(image: ImageInput) -> Photo:
@@ -259,17 +254,29 @@ def _photo_of_pil(picture: Image.Image) -> Photo:
 
 @torch.inference_mode()
 def _prepare_face(
-    seen: NDArray[np.uint8], outcome: FaceOutcome, segmenter: nn.Module | None, device: str
+    seen: NDArray[np.uint8],
+    outcome: FaceOutcome,
+    segmenter: nn.Module | None,
+    face_model: FaceModel | None,
+    device: str,
 ) -> PreparedFace:
     matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
-    crop = warp_crop(seen, matrix, CROP_PX)
-    tensor = to_tensor(crop, device)
-    is_grey = int(np.ptp(crop, axis=2).max()) <= _GREY_SPREAD
-    if segmenter is None:
-        return PreparedFace(outcome.index, matrix, tensor, is_grey)
-    logits = segmenter(tensor)
-    share = face_share(logits).cpu().numpy()
-    return PreparedFace(outcome.index, matrix, tensor, is_grey, region_masks(logits), share)
+    pixels = warp_crop(seen, matrix, CROP_PX)
+    crop = to_tensor(pixels, device)
+    regions, share = None, None
+    if segmenter is not None:
+        logits = segmenter(crop)
+        regions, share = region_masks(logits), face_share(logits).cpu().numpy()
+    return PreparedFace(
+        index=outcome.index,
+        matrix=matrix,
+        pixels=pixels,
+        crop=crop,
+        is_grey=int(np.ptp(pixels, axis=2).max()) <= _GREY_SPREAD,
+        regions=regions,
+        share=share,
+        analysis=None if face_model is None else face_model.analyse_face(outcome.face, matrix),
+    )
 
 
 def _outcomes(faces: Sequence[Face], chosen: Sequence[int]) -> tuple[FaceOutcome, ...]:

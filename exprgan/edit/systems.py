@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exprgan.device import resolve_device
+from exprgan.edit.blend import apply_edit
+from exprgan.edit.proposals import by_face_model
 from exprgan.edit.regions import find_segmenter
+from exprgan.edit.scene import PreparedFace
+from exprgan.expressions import EXPRESSIONS
+from exprgan.face_model.expression import Expression
+from exprgan.faces.detect import face_in_crop
+from exprgan.faces.landmarks import Landmarker
+from exprgan.models.pixels import to_tensor, to_uint8
 from exprgan.models.segmenters import region_masks
 from exprgan.models.unified import EditMaps, UnifiedEndToEnd, apply_maps
-from exprgan.weights import NetworkFiles, find_system
-from exprgan.weights.find import PIXEL_SYSTEMS
+from exprgan.weights import NetworkFiles, find, find_system
+from exprgan.weights.find import FACE_MODEL_SYSTEMS, PIXEL_SYSTEMS
+
+if TYPE_CHECKING:
+    from exprgan.face_model.amounts import Amounts
+    from exprgan.face_model.model import FaceModel
+
+UPRIGHT = np.eye(2, 3)
 
 
 class System(Protocol):
@@ -98,10 +114,66 @@ class UnifiedSystem:
         return apply_maps(image, self.generator(image, regions, expression, strength)).clamp(-1, 1)
 
 
+class FaceModelSystem:
+    """The face model, with a generator's corrections or alone, as a `System`: it finds the landmarks of each crop.
+
+    A crop without a face comes back as it is.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: dict[str, Any],
+        parts: Parts,
+        segmenter: nn.Module | None,
+        landmarker: Landmarker,
+    ) -> None:
+        self.name, self.description = name, description
+        assert parts.face_model is not None
+        self.face_model, self.generator = parts.face_model, parts.generator
+        self.segmenter, self.landmarker = segmenter, landmarker
+        self.landmark_net = landmarker.net
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
+        from exprgan.face_model.amounts import amounts_for
+
+        edited = []
+        faces: dict[bytes, PreparedFace | None] = {}  # a crop is often asked for in several expressions
+        for crop, label, amount in zip(image, expression.tolist(), strength.tolist(), strict=True):
+            pixels = to_uint8(crop)
+            key = pixels.tobytes()
+            if key not in faces:
+                faces[key] = self.prepare(pixels)
+            asked = amounts_for(self.face_model.basis, Expression({EXPRESSIONS[label]: 1.0}), amount)
+            edited.append(to_tensor(self.edit(pixels, faces[key], asked), str(image.device)))
+        return torch.cat(edited)
+
+    @torch.inference_mode()
+    def edit(
+        self, pixels: NDArray[np.uint8], face: PreparedFace | None, amounts: Amounts
+    ) -> NDArray[np.uint8]:
+        """A crop (256, 256, 3) with what `prepare` found in it in any expression."""
+        if face is None:
+            return pixels
+        proposal = by_face_model(self.face_model, self.generator, face, amounts)
+        return pixels if proposal.edit is None else apply_edit(pixels, proposal.edit, UPRIGHT)
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> PreparedFace | None:
+        """The face in the middle of an aligned crop (256, 256, 3), or None."""
+        face = face_in_crop(self.landmarker, pixels)
+        if face is None:
+            return None
+        crop = to_tensor(pixels, self.landmarker.device)
+        regions = None if self.segmenter is None else region_masks(self.segmenter(crop))
+        analysis = self.face_model.analyse_face(face, UPRIGHT)
+        return PreparedFace(0, UPRIGHT, pixels, crop, False, regions, analysis=analysis)
+
+
 def load_system(
     source: str | Path | NetworkFiles, *, weights: Path | str | None = None, device: str = "cpu"
-) -> PixelSystem | UnifiedSystem:
-    """A trained generator by name or folder.
+) -> PixelSystem | UnifiedSystem | FaceModelSystem:
+    """A trained system by name or folder.
 
     Args:
         source: As for `exprgan.weights.find`, or what it has found.
@@ -115,24 +187,51 @@ def load_system(
     """
     files = source if isinstance(source, NetworkFiles) else find_system(source, weights)
     device = resolve_device(device)
-    generator, segmenter = load_parts(files, device)
-    if isinstance(generator, PixelEdits):
-        return PixelSystem(files.name, files.config, generator)
-    return UnifiedSystem(files.name, files.config, generator, segmenter or segmenter_of(files).load(device))
+    parts = load_parts(files, device)
+    if isinstance(parts.generator, PixelEdits):
+        return PixelSystem(files.name, files.config, parts.generator)
+    segmenter = parts.load_segmenter(files, device)
+    if parts.face_model is not None:
+        landmarker = Landmarker(find("landmarks", files.weights).load(device), device)
+        return FaceModelSystem(files.name, files.config, parts, segmenter, landmarker)
+    assert parts.generator is not None and segmenter is not None
+    return UnifiedSystem(files.name, files.config, parts.generator, segmenter)
 
 
-def load_parts(files: NetworkFiles, device: str = "cpu") -> tuple[nn.Module, nn.Module | None]:
-    """A system's generator, `EditMaps` of (image, regions, expression, strength), and its own segmenter, if any.
+class Parts(NamedTuple):
+    """What a system is made of, besides the detector.
+
+    generator: `EditMaps` of (image, regions, expression, strength), or with a face model `Corrections`; None where the
+    face model is alone. segmenter: the system's own, or None. face_model: or None.
+    """
+
+    generator: nn.Module | None
+    segmenter: nn.Module | None = None
+    face_model: FaceModel | None = None
+
+    def load_segmenter(self, files: NetworkFiles, device: str) -> nn.Module | None:
+        """The system's own segmenter, else that of its folder of weights; None where there is nothing it is for."""
+        return None if self.generator is None else self.segmenter or segmenter_of(files).load(device)
+
+
+def load_parts(files: NetworkFiles, device: str = "cpu") -> Parts:
+    """The parts of a system.
 
     Raises:
         WeightsError: The weights are not the recorded ones or do not fit the network.
     """
+    if files.architecture in FACE_MODEL_SYSTEMS:
+        from exprgan.face_model.fit import OWN_NETWORK
+        from exprgan.face_model.model import FaceModel
+
+        generator = files.load(device) if files.architecture == "corrections" else None
+        return Parts(generator, face_model=FaceModel(files.weights, OWN_NETWORK))
     network = files.load(device)
     if files.architecture in PIXEL_SYSTEMS:
-        return PixelEdits(network, files.config["image_size"]).eval(), None
+        return Parts(PixelEdits(network, files.config["image_size"]).eval())
     if isinstance(network, UnifiedEndToEnd):
-        return network.generator, network.segmenter
-    return network, None
+        return Parts(network.generator, network.segmenter)
+    return Parts(network)
 
 
 def segmenter_of(files: NetworkFiles) -> NetworkFiles:

@@ -6,21 +6,32 @@ the rest of the target's photo is left as it is, at its own resolution.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from exprgan.device import memory_errors, resolve_device
 from exprgan.edit import scene as scenes
+from exprgan.edit.proposals import Proposal, by_face_model, of_maps
 from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
+from exprgan.edit.systems import Parts, load_parts
 from exprgan.errors import UsageError
+from exprgan.face_model.expression import check_strength
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.detectors import open_detector
 from exprgan.models.transfer import Features, TransferNet
-from exprgan.models.unified import EditMaps
 from exprgan.weights import find
 
+if TYPE_CHECKING:
+    from exprgan.face_model.model import FaceModel
+
+DEFAULT_TRANSFER = "transfer"
+MODELS = ("corrections", "face_model", "transfer")
 TRANSFERRED = "transferred"
 """Stands in an `EditResult` for the name of an expression."""
 
@@ -28,19 +39,34 @@ TRANSFERRED = "transferred"
 class Transfer:
     """Transfers expressions; all parts are given, `from_pretrained` loads the bundled ones.
 
-    One object may be used from several threads.
+    Either by the face model, what the source shows beyond its neutral state taking the place of the target's own
+    expression, or by a network of arXiv 1909.02967. One object may be used from several threads.
 
     Args:
         detector: Finds the faces.
-        network: A network that makes edits.
-        device: torch's name of the device that it is on.
-        weights: Name and hash of its weights, for the provenance record of saved files.
+        network: A network that makes edits of two pictures; None with a face model.
+        face_model: Reads the source and edits the target.
+        generator: Corrects the face model's priors; None leaves them as they are.
+        segmenter: Labels regions for the generator.
+        device: torch's name of the device that the networks are on.
+        weights: Name and hash of the weights, for the provenance record of saved files.
     """
 
     def __init__(
-        self, *, detector: FaceDetector, network: TransferNet, device: str = "cpu", weights: str = ""
+        self,
+        *,
+        detector: FaceDetector,
+        network: TransferNet | None = None,
+        face_model: FaceModel | None = None,
+        generator: nn.Module | None = None,
+        segmenter: nn.Module | None = None,
+        device: str = "cpu",
+        weights: str = "",
     ) -> None:
-        self.detector, self.network = detector, network
+        if (network is None) == (face_model is None):
+            raise ValueError("a transfer needs a network or a face model")
+        self.detector, self.network, self.face_model = detector, network, face_model
+        self.generator, self.segmenter = generator, segmenter
         self.device, self.weights = device, weights
 
     @classmethod
@@ -50,23 +76,37 @@ class Transfer:
         device: str = "auto",
         detector: str = "builtin",
         *,
+        model: str = DEFAULT_TRANSFER,
         detector_weights: Path | str | None = None,
     ) -> Transfer:
         """With weights from disk; arguments as for `exprgan.Editor.from_pretrained`.
 
+        Args:
+            weights, device, detector, detector_weights: See there.
+            model: corrections, face_model, or transfer, the network of arXiv 1909.02967.
+
         Raises:
+            UsageError: There is no such model.
             WeightsError: Weights are missing or not the recorded ones.
             DeviceError: The device is not there or has too little memory.
         """
-        device, files = resolve_device(device), find("transfer", weights)
+        if model not in MODELS:
+            near = difflib.get_close_matches(model, MODELS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(MODELS)}."
+            raise UsageError(f"There is no model {model!r} for transfers; {hint}")
+        device, files = resolve_device(device), find(model, weights)
         with memory_errors(device):
-            network = files.load(device)
-            assert isinstance(network, TransferNet)
+            network = files.load(device) if model == "transfer" else None
+            assert network is None or isinstance(network, TransferNet)
+            parts = load_parts(files, device) if network is None else Parts(None)
             return cls(
                 detector=open_detector(
                     detector, device=device, folder=files.weights, detector_weights=detector_weights
                 ),
                 network=network,
+                face_model=parts.face_model,
+                generator=parts.generator,
+                segmenter=parts.load_segmenter(files, device),
                 device=device,
                 weights=f"{files.name} {files.sha256[:16]}",
             )
@@ -81,7 +121,14 @@ class Transfer:
         Raises:
             UsageError, NoFaceFound, UnreadableImage, DeviceError: As for `exprgan.Editor.edit`.
         """
-        return scenes.prepare(image, face, detector=self.detector, device=self.device)
+        return scenes.prepare(
+            image,
+            face,
+            detector=self.detector,
+            segmenter=self.segmenter,
+            face_model=self.face_model,
+            device=self.device,
+        )
 
     def transfer(
         self,
@@ -108,7 +155,7 @@ class Transfer:
             UnreadableImage: A photo cannot be decoded.
             DeviceError: The device's memory does not suffice.
         """
-        scenes.check_strength(strength)
+        check_strength(strength, 1.0)
         shown = source if isinstance(source, Scene) else self.prepare(source, source_face)
         if len(shown.faces) != 1:
             raise UsageError(
@@ -116,25 +163,34 @@ class Transfer:
                 "choose one of the source's faces: largest, center or a number from 0."
             )
         scene = target if isinstance(target, Scene) else self.prepare(target, face)
-        amount = torch.tensor([strength], dtype=torch.float32, device=self.device)
-        with memory_errors(self.device), torch.inference_mode():
-            related = self._read(shown.faces[0]).related
-
-        def propose(prepared: PreparedFace) -> EditMaps:
-            return self.network.maps(self._read(prepared), related, amount)
-
         return scenes.apply(
             scene,
-            propose,
+            self._proposer(shown.faces[0], strength),
             expression=TRANSFERRED,
             strength=strength,
             device=self.device,
             weights=self.weights,
         )
 
-    def _read(self, prepared: PreparedFace) -> Features:
-        small = F.interpolate(prepared.crop, (self.network.image_size,) * 2, mode="area")
-        return self.network.encode(self.network.window(small))
+    def _proposer(self, shown: PreparedFace, strength: float) -> Callable[[PreparedFace], Proposal]:
+        """What proposes an edit of a face to what another face shows."""
+        model, network = self.face_model, self.network
+        if model is not None:
+            from exprgan.face_model.amounts import shown_by
+
+            assert shown.analysis is not None
+            amounts = shown_by(model.basis, shown.analysis.scores, strength)
+            return lambda face: by_face_model(model, self.generator, face, amounts)
+        assert network is not None
+        amount = torch.tensor([strength], dtype=torch.float32, device=self.device)
+        with memory_errors(self.device), torch.inference_mode():
+            related = self._read(network, shown).related
+        return lambda face: of_maps(network.maps(self._read(network, face), related, amount), face)
+
+    @staticmethod
+    def _read(network: TransferNet, prepared: PreparedFace) -> Features:
+        small = F.interpolate(prepared.crop, (network.image_size,) * 2, mode="area")
+        return network.encode(network.window(small))
 
     def swap(
         self,

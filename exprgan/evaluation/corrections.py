@@ -16,7 +16,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.evaluation import metrics
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import amounts_of
-from exprgan.face_model.recipes import RECIPES
+from exprgan.face_model.vocabulary import class_recipes
 from exprgan.models.corrections import Corrections, compose
 from exprgan.models.pixels import signed
 from exprgan.samples.own_fits import Fitter
@@ -46,7 +46,7 @@ def report_of(files: NetworkFiles, data: Path, *, faces: int | None = None) -> d
         true = fitter.true.analyse((image.shape[0], image.shape[1]), true_px, photos.scores(row)).scores
         person = Person(image, *fitted, true_px, true)
         for name in EXPRESSIONS:
-            amounts = amounts_of(fitter.true.basis, RECIPES[name], 1.0)
+            amounts = amounts_of(fitter.true.basis, class_recipes()[name], 1.0)
             sample = samples.photo_sample(person, amounts, np.random.default_rng(row))
             sample["seen"] = sample["source"]
             batch = {key: torch.from_numpy(np.asarray(value))[None] for key, value in sample.items()}

@@ -29,10 +29,13 @@ from torch import Tensor
 from exprgan.action_units import SCORES
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
+from exprgan.edit.systems import FaceModelSystem, load_system
+from exprgan.errors import UsageError
 from exprgan.evaluation import metrics
 from exprgan.evaluation.outside import Landmarker
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models.pixels import to_tensor
+from exprgan.face_model.amounts import shown_by
+from exprgan.models.pixels import to_tensor, to_uint8
 from exprgan.models.transfer import TransferNet
 from exprgan.models.unified import EditMaps, apply_maps
 from exprgan.samples.pairs import Pair
@@ -42,8 +45,25 @@ from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
 from exprgan.training import losses
 from exprgan.training.transfer import MIXED_FOLDER
 from exprgan.weights import NetworkFiles
+from exprgan.weights.find import FACE_MODEL_SYSTEMS
 
 SEED = 0
+
+
+class FaceModelTransfer:
+    """Transfers by the face model, with a generator's corrections or alone."""
+
+    def __init__(self, files: NetworkFiles) -> None:
+        system = load_system(files)
+        assert isinstance(system, FaceModelSystem)
+        self.system = system
+
+    def picture(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Edited crop of uint8 RGB crops (256, 256, 3); the target where a face is not found."""
+        shown, face = self.system.prepare(source), self.system.prepare(target)
+        if shown is None or shown.analysis is None or face is None:
+            return target
+        return self.system.edit(target, face, shown_by(self.system.face_model.basis, shown.analysis.scores))
 
 
 class TransferJudge:
@@ -66,6 +86,10 @@ class TransferJudge:
         )
         maps = self.network.maps(features, shown.related)
         return maps, apply_maps(image, maps).clamp(-1, 1)
+
+    def picture(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Edited crop of uint8 RGB crops (256, 256, 3)."""
+        return to_uint8(self.edit(source, target)[1][0])
 
     def judge(self, sources: list[NDArray[np.uint8]], answer: Pair) -> dict[str, float]:
         """Figures of the first source, and how far the second one's displacement lies apart."""
@@ -132,7 +156,11 @@ def evaluate_rendered(judge: TransferJudge, pairs: TransferPairs, count: int) ->
 
 
 def evaluate_photos(
-    judge: TransferJudge, faces: OpenFaces, people: list[int], landmarker: Landmarker, count: int
+    judge: TransferJudge | FaceModelTransfer,
+    faces: OpenFaces,
+    people: list[int],
+    landmarker: Landmarker,
+    count: int,
 ) -> dict[str, dict[str, float]]:
     """Agreement of the landmarker's scores over pairs of photographs, by column and over all columns."""
     rng = np.random.default_rng(SEED)
@@ -141,8 +169,7 @@ def evaluate_photos(
     got: list[NDArray[np.float64]] = []
     for _ in range(count):
         source, target = (faces.image(people[place]) for place in rng.permutation(len(people))[:2])
-        _, result = judge.edit(source, target)
-        picture = ((result[0] + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        picture = judge.picture(source, target)
         rows = [landmarker.columns(_large(image)) for image in (source, target, picture)]
         if not np.isnan(rows).any():
             for column, row in zip((shown, own, got), rows, strict=True):
@@ -191,9 +218,19 @@ def report_of(
         faces: Faces of open-faces; four times as many pairs of renders, twice as many of photographs.
         landmarker: MediaPipe's face_landmarker.task, the judge of photographs.
     """
+    photos = OpenFaces(data / "open-faces")
+    if files.architecture in FACE_MODEL_SYSTEMS:
+        if landmarker is None:
+            raise UsageError(
+                "Transfer by the face model is judged by --landmarker face_landmarker.task alone."
+            )
+        with Landmarker(landmarker) as opened:
+            by_model = FaceModelTransfer(files)
+            return {
+                "photographs": evaluate_photos(by_model, photos, photos.indices("val"), opened, 2 * faces)
+            }
     network = files.load()
     assert isinstance(network, TransferNet)
-    photos = OpenFaces(data / "open-faces")
     eight = TeacherCache(photos, teacher, cache)
     of_split = set(photos.indices("val"))
     people = [face for face in eight.usable() if face in of_split][:faces]

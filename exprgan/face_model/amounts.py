@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.face_model.basis import FaceBasis
-from exprgan.face_model.recipes import Recipe, keeps_lips_shut, late_strength, parts_lips_late
+from exprgan.face_model.expression import Expression
+from exprgan.face_model.vocabulary import Recipe, class_recipes, find_control
 
-REGION_OF_PREFIX = {"eye": "eyes", "cheekSquint": "eyes", "brow": "brows", "nose": "nose"}
+REGION_OF_PREFIX = {
+    "eye": "eyes",
+    "Pupil": "eyes",
+    "cheekSquint": "eyes",
+    "cheekRaiser": "eyes",
+    "brow": "brows",
+    "nose": "nose",
+}
+OPENERS = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel")
+"""Shapes that part the lips."""
+LEAST_OPENING = 0.06
+"""Score of a shape that parts the lips from which a face counts as showing it."""
+MOST_OF_A_SHAPE = 1.7
+"""Of a face's own expression and what is added to it, in all."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,8 @@ class Amounts:
         measured: By full name as MediaPipe gives it, `mouthSmileLeft`.
         sculpted: By full name as ICT-FaceKit gives it, `mouthSmile_L`.
         regions: Of eyes, brows, nose and mouth, where the own expression fades out; empty means everywhere.
-        parts_lips: Whether the lips may part; else those of a face whose expression is replaced are shut.
+        parts_lips: Whether the lips may part; else they are shut as far as the expression is replaced, and those that
+            touch go on to do so.
     """
 
     replaced: float = 0.0
@@ -43,7 +58,7 @@ def region_of(shape: str) -> str:
 
 
 def mixed(parts: Sequence[tuple[Amounts, float]]) -> Amounts:
-    """Amounts of several expressions, each by its share, added up; all over the face."""
+    """Amounts of several expressions, each by its share, added up."""
     measured: dict[str, float] = {}
     sculpted: dict[str, float] = {}
     for amounts, share in parts:
@@ -68,18 +83,133 @@ def vector_of(amounts: Amounts, basis: FaceBasis) -> NDArray[np.float32]:
 
 
 def amounts_of(basis: FaceBasis, recipe: Recipe, strength: float) -> Amounts:
-    """The coefficients of a recipe at a strength of 0 to about 1.25."""
-    measured = _on_sides(recipe.measured, strength, basis.measured_names, ("Left", "Right"), measured=True)
-    sculpted = _on_sides(recipe.sculpted, strength, basis.sculpted_names, ("_L", "_R"), measured=False)
-    return Amounts(strength, measured, sculpted, parts_lips=not keeps_lips_shut(recipe, strength))
+    """The coefficients of one of the eight expressions at a strength of 0 to 1.5."""
+    measured = _on_sides(recipe.measured, strength, basis.measured_names, ("Left", "Right"), late=_is_late)
+    sculpted = _on_sides(recipe.sculpted, strength, basis.sculpted_names, ("_L", "_R"), late=_parts_lips)
+    return Amounts(min(1.0, strength), measured, sculpted, parts_lips=not keeps_lips_shut(recipe, strength))
+
+
+def amounts_for(basis: FaceBasis, expression: Expression, strength: float = 1.0) -> Amounts:
+    """The coefficients of an expression at a strength of 0 to 1.5; negative ones where something is taken away."""
+    recipes = class_recipes()
+    parts = [amounts_of(basis, recipes[name], share * strength) for name, share in expression.classes.items()]
+    parts += [_of_control(basis, name, amount * strength) for name, amount in expression.controls.items()]
+    return limited_to(mixed([(part, 1.0) for part in parts]), expression.regions)
+
+
+def _of_control(basis: FaceBasis, name: str, amount: float) -> Amounts:
+    control = find_control(name)[1]
+    recipe = control.recipe
+    if amount < 0 and control.opposite is not None:
+        recipe, amount = control.opposite, -amount
+    measured = _on_sides(recipe.measured, amount, basis.measured_names, ("Left", "Right"))
+    sculpted = _on_sides(recipe.sculpted, amount, basis.sculpted_names, ("_L", "_R"))
+    opens = [name for part in (measured, sculpted) for name in part if name.startswith(OPENERS)]
+    return Amounts(0.0, measured, sculpted, parts_lips=amount > 0 and bool(opens))
+
+
+def shown_by(basis: FaceBasis, scores: NDArray[np.float64], share: float = 1.0) -> Amounts:
+    """What a face of fitted scores (51,) shows beyond its neutral state, to take the place of another's expression.
+
+    The direction of the eyes is left out.
+    """
+    excess = np.maximum(scores - basis.neutral_scores, 0)
+    measured = {
+        name: share * float(amount)
+        for name, amount in zip(basis.measured_names, excess, strict=True)
+        if not name.startswith("eyeLook")
+    }
+    opened = max(amount for name, amount in measured.items() if name.startswith(OPENERS))
+    return Amounts(share, measured, parts_lips=opened > LEAST_OPENING * share)
+
+
+def limited_to(amounts: Amounts, regions: Sequence[str]) -> Amounts:
+    """Amounts of the shapes that move some regions; none named means all."""
+    if not regions:
+        return amounts
+    measured, sculpted = (
+        {name: amount for name, amount in part.items() if region_of(name) in regions}
+        for part in (amounts.measured, amounts.sculpted)
+    )
+    return replace(amounts, measured=measured, sculpted=sculpted, regions=tuple(regions))
+
+
+def scaled(amounts: Amounts, share: float) -> Amounts:
+    """A share of the amounts, 0 to 1."""
+    measured, sculpted = (
+        {name: share * amount for name, amount in part.items()}
+        for part in (amounts.measured, amounts.sculpted)
+    )
+    return replace(amounts, replaced=share * amounts.replaced, measured=measured, sculpted=sculpted)
+
+
+def on_face(amounts: Amounts, basis: FaceBasis, scores: NDArray[np.float64]) -> Amounts:
+    """The amounts as far as a face's own scores (51,) leave room for them.
+
+    What is taken away is at most what the face has of a shape beyond its neutral state, as the measured shape that the
+    fit explained it by; what is added goes to `MOST_OF_A_SHAPE` in all.
+    """
+    own = dict(zip(basis.measured_names, np.maximum(scores - basis.neutral_scores, 0).tolist(), strict=True))
+    measured, sculpted = dict(amounts.measured), dict(amounts.sculpted)
+    for part, name, amount in [
+        *((measured, name, amount) for name, amount in amounts.measured.items()),
+        *((sculpted, name, amount) for name, amount in amounts.sculpted.items()),
+    ]:
+        names = [full for full in _measured_names(name) if full in own]
+        left = (1 - amounts.replaced) * float(np.mean([own[full] for full in names])) if names else 0.0
+        if amount < 0:
+            del part[name]
+            for full in names:
+                taken = -min(-amount, left) / (1 if len(names) == 1 or name == full else len(names))
+                measured[full] = measured.get(full, 0.0) + taken
+        else:
+            part[name] = min(amount, max(0.0, MOST_OF_A_SHAPE - left))
+    return replace(amounts, measured=measured, sculpted=sculpted)
+
+
+def _measured_names(shape: str) -> list[str]:
+    """Full names in the measured basis of a full name in either."""
+    stem, _, side = shape.partition("_")
+    return [stem + {"L": "Left", "R": "Right"}[side], stem] if side else [stem]
+
+
+def late_strength(strength: float) -> float:
+    """Strength of the shapes that part the lips: none below 0.2, full from 0.65, so that lips stay shut at first."""
+    return strength * min(1.0, max(0.0, (strength - 0.2) / 0.45))
+
+
+def _parts_lips(shape: str) -> bool:
+    """Whether a sculpted shape parts the lips; the small sculpted jaw drop of a smile does not."""
+    return shape.split("_")[0] in ("mouthUpperUp", "mouthLowerDown")
+
+
+def _is_late(shape: str) -> bool:
+    """The same of measured shapes."""
+    return _parts_lips(shape) or shape == "jawOpen"
+
+
+def keeps_lips_shut(recipe: Recipe, strength: float) -> bool:
+    """Whether the lips of one of the eight expressions are to touch at this strength."""
+    if "jawOpen" in recipe.sculpted:
+        return strength <= 0.02
+    openers = [name for name in recipe.measured if _is_late(name)]
+    openers += [name for name in recipe.sculpted if _parts_lips(name)]
+    if not openers or late_strength(strength) <= 0.02:
+        return True
+    shows_upper_teeth_only = any(name.startswith("mouthUpperUp") for name in openers)
+    return shows_upper_teeth_only and strength < 0.3
 
 
 def _on_sides(
-    weights: Mapping[str, float], strength: float, known: list[str], sides: tuple[str, str], *, measured: bool
+    weights: Mapping[str, float],
+    strength: float,
+    known: list[str],
+    sides: tuple[str, str],
+    late: Callable[[str], bool] = lambda name: False,
 ) -> dict[str, float]:
     amounts: dict[str, float] = {}
     for name, weight in weights.items():
-        amount = weight * (late_strength(strength) if parts_lips_late(name, measured) else strength)
+        amount = weight * (late_strength(strength) if late(name) else strength)
         for full_name in (name,) if name in known else (name + sides[0], name + sides[1]):
             amounts[full_name] = amounts.get(full_name, 0.0) + amount
     return amounts

@@ -23,7 +23,7 @@ LIGHT = np.array([0.0, 0.62, 0.78])
 """Direction to the light, canonical frame, length 1: 38 degrees above the camera, as in rooms and outdoors."""
 SMILE_SCORE_OF_RATIO = 0.62
 """Score of the measured smile that the ratio image stands for."""
-FROWN_DEPTH = 0.42
+FROWN_DEPTH = 0.21
 """Depth of the drawn frown lines; deeper ones look painted."""
 REMOVED_SMILE_SCORE = 0.75
 """Score of a photo's own smile at which the whole ratio is taken out: rather a trace left than skin brightened."""

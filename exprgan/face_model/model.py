@@ -15,6 +15,7 @@ from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.fit import FLAT, MEDIAPIPE, FaceAnalysis, FaceFitter, Trust
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.prior import Prior, PriorMaker
+from exprgan.face_model.regions import Regions
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
 from exprgan.faces.face import Face
@@ -34,6 +35,7 @@ class FaceModel:
         self.fitter = FaceFitter(self.basis, trust)
         self.wrinkles = WrinkleModel(self.basis)
         self.priors = PriorMaker(self.basis, self.wrinkles.chart_px)
+        self.regions = Regions(self.basis, self.wrinkles.chart_px, self.wrinkles.size)
 
     def analyse(
         self, size_hw: tuple[int, int], landmarks_px: NDArray[np.float64], blendshapes: Mapping[str, float]
@@ -69,7 +71,7 @@ class FaceModel:
         self, image: NDArray[np.uint8], analysis: FaceAnalysis, amounts: Amounts, *, folds: bool = True
     ) -> Prior:
         """What geometry knows of an edit of a picture, sRGB uint8 (height, width, 3), whose face is analysed."""
-        target = motion.target_shape(self.basis, analysis, amounts)
+        target = self.target_shape(analysis, amounts)
         log_ratio = self._log_ratio(analysis, amounts) if folds else None
         return self.priors.make(
             image,
@@ -80,6 +82,18 @@ class FaceModel:
             lip_inset=min(1.0, 2 * extent_of(amounts)),
         )
 
+    def possible_share(self, analysis: FaceAnalysis, amounts: Amounts) -> float:
+        """How much of the amounts a face can show before its skin turns over, 0 to 1."""
+        return motion.without_folds(self.basis, analysis, self.target_shape(analysis, amounts))
+
+    def target_shape(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64]:
+        """Canonical shape (468, 3) in cm of a face with an expression; what moves stays in the amounts' regions."""
+        target = motion.target_shape(self.basis, analysis, amounts)
+        if not amounts.regions:
+            return target
+        share = self.regions.share(amounts.regions)[:, None]
+        return analysis.shape_cm + share * (target - analysis.shape_cm)
+
     def _log_ratio(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float32]:
         """Folds on the texture chart; those of the face's own smile go as far as its expression is replaced."""
         own_smile = (0.0, 0.0)
@@ -89,4 +103,5 @@ class FaceModel:
                 amounts.replaced * float(scores[f"mouthSmile{side}"]) for side in ("Right", "Left")
             )
             own_smile = (right, left)
-        return self.wrinkles.log_ratio(amounts, own_smile)
+        ratio = self.wrinkles.log_ratio(amounts, own_smile)
+        return ratio * self.regions.on_chart(amounts.regions) if amounts.regions else ratio

@@ -15,6 +15,8 @@ from exprgan.face_model.prior import PAIRED_RIMS, folded_share, target_points
 
 MAX_FOLDED_SHARE = 0.015
 """Share of the skin that may turn over before an expression is held back."""
+PARTED_LIPS_CM = (0.25, 0.1)
+"""Own gap of the lips from which they are parted, and up to which they touch."""
 GAZE_CM = {"In": (0.5, 0.0), "Out": (0.5, 0.0), "Up": (0.0, 0.32), "Down": (0.0, 0.38)}
 """Way of the iris' centre, sideways and up or down, at amount 1 of `eyeLook...`; about 30 degrees of the eyeball."""
 
@@ -44,9 +46,14 @@ def target_shape(basis: FaceBasis, analysis: FaceAnalysis, amounts: Amounts) -> 
     shape = own + displacement(basis, amounts)
     if share > 0:
         shape = shape + share * (neutral_of(basis, analysis, amounts.regions) - own)
-        if not amounts.parts_lips and (not amounts.regions or "mouth" in amounts.regions):
-            own_gap = lip_gap(own) - basis.closed_lip_gap
-            shape = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * own_gap)
+    if not amounts.parts_lips and (not amounts.regions or "mouth" in amounts.regions):
+        own_gap = lip_gap(own) - basis.closed_lip_gap
+        # where nothing is replaced, lips that touch go on to touch, and others are left to what moves them
+        most, least = PARTED_LIPS_CM
+        touch = 1.0 if share > 0 else float(np.clip((most - own_gap.max()) / (most - least), 0, 1))
+        if touch > 0:
+            shut = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * own_gap)
+            shape = shape + touch * (shut - shape)
     return _close_lids(shape, own, amounts)
 
 

@@ -34,6 +34,8 @@ PAIRED_RIMS = (
     (mesh.LEFT_UPPER_LID[1:-1], mesh.LEFT_LOWER_LID[1:-1]),
 )
 """Upper and lower rims of mouth and eyes, point by point."""
+UNMOVED_UNITS = 0.1
+"""Lips that move less leave the mouth as it is, in units of the pose."""
 MARGIN_PX = 4
 """How far beyond an outline the maps inside it are continued, for interpolation between pixels."""
 
@@ -214,9 +216,12 @@ class PriorMaker:
         """
         size_hw = (image.shape[0], image.shape[1])
         target_px = target_points(analysis, target_cm)
-        flow, chart = self._trace(size_hw, analysis, target_px, lip_inset)
+        lips = mesh.INNER_MOUTH_OUTLINE
+        moved_px = np.linalg.norm((target_px - analysis.landmarks_px[:468])[lips, :2], axis=1).max()
+        moved = min(1.0, float(moved_px) / analysis.pose.unit_px)
+        flow, chart = self._trace(size_hw, analysis, target_px, lip_inset * moved)
         cuts = _cuts_of_eyes(size_hw, analysis, target_px, gaze_px)
-        mouth = _cut_of_mouth(image, analysis, target_cm, target_px)
+        mouth = _cut_of_mouth(image, analysis, target_cm, target_px) if moved > UNMOVED_UNITS else []
         return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px)
 
     def _trace(

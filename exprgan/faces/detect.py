@@ -20,6 +20,13 @@ LEAST_SUPPORT, WHOLE_SUPPORT, UNKNOWN_SUPPORT = 0.02, 0.25, 0.5
 """Proposer's score taken where it saw nothing, for the whole picture, and where it was found wanting already."""
 
 
+QUARTER_TURNS = (1, 3, 2)
+"""Counterclockwise, in the order in which they are tried."""
+IN_CROP = (128.0, 150.0, 190.0, 0.0)
+"""Square about where an aligned 256-px crop shows the face: centre x and y, side, roll."""
+LEAST_CROP_SCORE = 0.5
+
+
 class FaceDetector(Protocol):
     """Anything that finds faces; several threads may ask at a time."""
 
@@ -42,7 +49,7 @@ class DetectorConfig:
 class BuiltinDetector:
     """A proposer says where faces may be, the landmark network places and judges them.
 
-    Where that finds none, OpenCV's cascades and a grid of squares are tried.
+    Where that finds none, OpenCV's cascades, the photo lying on its sides or its head, and a grid of squares are tried.
 
     Args:
         proposer: Proposes places.
@@ -63,7 +70,20 @@ class BuiltinDetector:
         if not faces:
             cascades = _with_support(merge(propose(image, COARSE_PASSES)), UNKNOWN_SUPPORT)
             faces = self._judge(image, cascades)
-        return faces or self._judge(image, _with_support(grid_squares(width, height), UNKNOWN_SUPPORT))
+        return (
+            faces
+            or self._turned(image)
+            or self._judge(image, _with_support(grid_squares(width, height), UNKNOWN_SUPPORT))
+        )
+
+    def _turned(self, image: NDArray[np.uint8]) -> list[Face]:
+        """The faces of the first quarter turn of a photo that shows some; photos without orientation lie on a side."""
+        for quarters in QUARTER_TURNS:
+            turned = np.ascontiguousarray(np.rot90(image, quarters))
+            faces = self._judge(turned, self.proposer.propose(turned))
+            if faces:
+                return [_turned_back(face, quarters, image.shape[:2]) for face in faces]
+        return []
 
     def _judge(self, image: NDArray[np.uint8], proposals: NDArray[np.float64]) -> list[Face]:
         """The faces among the proposals (N, 5), which are sorted, the likeliest first."""
@@ -110,18 +130,52 @@ def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 def faces_of(looks: Looks) -> list[Face]:
     """A record for each look."""
     faces = []
-    for points, (pitch, yaw), score in zip(looks.landmarks_xy, looks.turn, looks.scores, strict=True):
+    for row, (points, (pitch, yaw)) in enumerate(zip(looks.landmarks_xy, looks.turn, strict=True)):
         landmarks_xy = points.astype(np.float32)
+        more = (looks.depth_px, looks.blendshapes)
         faces.append(
             Face(
                 box_xyxy=np.concatenate([landmarks_xy.min(0), landmarks_xy.max(0)]),
-                score=float(score),
+                score=float(looks.scores[row]),
                 points5_xy=five_points(landmarks_xy),
                 landmarks_xy=landmarks_xy,
                 pose=(float(pitch), float(yaw), roll_degrees(landmarks_xy)),
+                depth_px=_row_of(more[0], row),
+                blendshapes=_row_of(more[1], row),
             )
         )
     return faces
+
+
+def _turned_back(face: Face, quarters: int, size_hw: tuple[int, ...]) -> Face:
+    """A face of `np.rot90(photo, quarters)` in the photo's own frame, of size (height, width)."""
+    height, width = size_hw[0], size_hw[1]
+
+    def back(points_xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        x, y = points_xy[..., 0], points_xy[..., 1]
+        turned = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}
+        return np.stack(turned[quarters], axis=-1).astype(np.float32)
+
+    landmarks_xy = back(face.landmarks_xy)
+    return replace(
+        face,
+        landmarks_xy=landmarks_xy,
+        points5_xy=five_points(landmarks_xy),
+        box_xyxy=np.concatenate([landmarks_xy.min(0), landmarks_xy.max(0)]),
+        pose=(*face.pose[:2], roll_degrees(landmarks_xy)),
+    )
+
+
+def _row_of(part: NDArray[np.float64] | None, row: int) -> NDArray[np.float32] | None:
+    return None if part is None else part[row].astype(np.float32)
+
+
+def face_in_crop(landmarker: Landmarker, crop: NDArray[np.uint8]) -> Face | None:
+    """The face in the middle of an aligned crop (256, 256, 3), or None where there is none."""
+    looks = landmarker.refine(crop, np.array([IN_CROP]))
+    if not len(looks.scores) or looks.scores[0] < LEAST_CROP_SCORE:
+        return None
+    return faces_of(looks)[0]
 
 
 def distinct_faces(faces: list[Face], config: DetectorConfig) -> list[Face]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.faces.align import square_matrix, transform_points, warp_crop
-from exprgan.faces.mesh import MIRROR, face_square
+from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR, face_square
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,14 +28,19 @@ class Looks:
         landmarks_xy: (N, 478, 2) float64 photo pixels.
         turn: (N, 2) pitch and yaw in degrees.
         scores: (N,) in 0 to 1, how sure the network is of a face.
+        depth_px: (N, 478) depth in photo pixels, growing away from the camera; None if the network does not say.
+        blendshapes: (N, 51) coefficients in 0 to 1 in the order of `mesh.BLENDSHAPES`; None likewise.
     """
 
     landmarks_xy: NDArray[np.float64]
     turn: NDArray[np.float64]
     scores: NDArray[np.float64]
+    depth_px: NDArray[np.float64] | None = None
+    blendshapes: NDArray[np.float64] | None = None
 
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Looks:
-        return Looks(self.landmarks_xy[rows], self.turn[rows], self.scores[rows])
+        more = (None if part is None else part[rows] for part in (self.depth_px, self.blendshapes))
+        return Looks(self.landmarks_xy[rows], self.turn[rows], self.scores[rows], *more)
 
     def squares(self) -> NDArray[np.float64]:
         """The square (N, 4) around each face, where to look next."""
@@ -80,17 +85,21 @@ class Landmarker:
         crops = _crops(image, matrices, size)
         batch = signed(torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2))
         with torch.inference_mode():
-            answer = self.net(batch)
-            points, turn, logits = (part.double().cpu().numpy() for part in answer[:3])
+            points, turn, logits, _, depth, blendshapes = map(_array, self.net(batch))
             if mirrored:
-                flipped = [part.double().cpu().numpy() for part in self.net(batch.flip(3))[:3]]
-                points = (points + flipped[0][:, MIRROR] * (-1, 1)) / 2
-                turn = (turn + flipped[1] * (1, -1)) / 2
-                logits = (logits + flipped[2]) / 2
+                points2, turn2, logits2, _, depth2, blendshapes2 = map(_array, self.net(batch.flip(3)))
+                points = (points + points2[:, MIRROR] * (-1, 1)) / 2
+                turn = (turn + turn2 * (1, -1)) / 2
+                logits = (logits + logits2) / 2
+                depth = None if depth is None else (depth + depth2[:, MIRROR]) / 2
+                if blendshapes is not None:
+                    blendshapes = (blendshapes + blendshapes2[:, BLENDSHAPE_MIRROR]) / 2
+        if depth is not None:
+            depth = depth * np.asarray(squares)[:, 2:3] / 2
         pixels = ((points + 1) * size - 1) / 2
         inverses = [cv2.invertAffineTransform(m) for m in matrices]
         landmarks = np.stack([transform_points(p, m) for p, m in zip(pixels, inverses, strict=True)])
-        return Looks(landmarks, turn * 30, 1 / (1 + np.exp(-logits)))
+        return Looks(landmarks, turn * 30, 1 / (1 + np.exp(-logits)), depth, blendshapes)
 
     def settle(self, image: NDArray[np.uint8], squares: NDArray[np.floating]) -> Looks:
         """The mean of what is seen in squares (N, 4) and in slightly smaller and larger ones, also mirrored."""
@@ -104,6 +113,10 @@ class Landmarker:
             looks.landmarks_xy.reshape(*parts, -1, 2).mean(0),
             looks.turn.reshape(*parts, 2).mean(0),
             1 / (1 + np.exp(-odds.reshape(parts).mean(0))),
+            *(
+                None if part is None else part.reshape(*parts, -1).mean(0)
+                for part in (looks.depth_px, looks.blendshapes)
+            ),
         )
 
     def refine(
@@ -126,6 +139,10 @@ class Landmarker:
             looks = self.look(image, squares)
             squares = looks[looks.scores >= min_score].squares()
         return self.settle(image, squares)
+
+
+def _array(part: Any) -> Any:
+    return None if part is None else part.double().cpu().numpy()
 
 
 def _crops(image: NDArray[np.uint8], matrices: list[NDArray[np.float64]], size: int) -> NDArray[np.uint8]:

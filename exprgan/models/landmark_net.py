@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PER_ANCHOR = 8
+"""Channels that the expression is told by at each anchor."""
+
 
 class LandmarkOutput(NamedTuple):
     """Answer for N crops.
@@ -22,12 +25,18 @@ class LandmarkOutput(NamedTuple):
     turn: (N, 2) float32 pitch and yaw in units of 30 degrees, of the upright face.
     score_logit: (N,) float32, above 0 where the crop shows a face.
     anchors: (N, K, 2) float32, the anchor points as the heat maps see them, same frame as points.
+    depth: (N, 478) float32, depth of the points in the unit of points, growing away from the camera, about their mean;
+        None where the network has no such head.
+    blendshapes: (N, 51) float32, ARKit's coefficients in [0, 1] in the order of `exprgan.faces.mesh.BLENDSHAPES`; None
+        where the network has no such head.
     """
 
     points: Tensor
     turn: Tensor
     score_logit: Tensor
     anchors: Tensor
+    depth: Tensor | None = None
+    blendshapes: Tensor | None = None
 
 
 def conv_block(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -64,6 +73,8 @@ class LandmarkNet(nn.Module):
         num_hidden: Width of the global feature.
         num_anchors: Points located by heat maps.
         num_points: Points of the mesh.
+        depth: Whether it also tells the points' depth.
+        num_blendshapes: Coefficients of the expression that it also tells; 0 for none.
     """
 
     grid_xy: Tensor
@@ -78,6 +89,8 @@ class LandmarkNet(nn.Module):
         num_hidden: int = 128,
         num_anchors: int = 96,
         num_points: int = 478,
+        depth: bool = False,
+        num_blendshapes: int = 0,
     ) -> None:
         super().__init__()
         self.crop_px = crop_px
@@ -94,6 +107,17 @@ class LandmarkNet(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(sixteenth, num_hidden), nn.ReLU(inplace=True))
         self.complete = nn.Linear(num_anchors * 2 + num_hidden, num_points * 2)
         self.turn_and_score = nn.Linear(num_anchors * 2 + num_hidden, 3)
+        num_features = num_anchors * 2 + num_hidden
+        self.depth = nn.Linear(num_features, num_points) if depth else None
+        self.expression = None
+        if num_blendshapes:
+            # what the picture shows at the anchors, beside where they are
+            self.around_anchors = nn.Conv2d(eighth, PER_ANCHOR, 1)
+            self.expression = nn.Sequential(
+                nn.Linear(num_features + num_anchors * PER_ANCHOR, 128),
+                nn.ReLU(inplace=True),
+                nn.Linear(128, num_blendshapes),
+            )
         cells = crop_px // 8
         centres = (torch.arange(cells) * 2 + 1) / cells - 1
         grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
@@ -111,11 +135,20 @@ class LandmarkNet(nn.Module):
         fine = self.to_eighth(crops)
         coarse = self.to_sixteenth(fine)
         lifted = F.interpolate(self.lift(coarse), scale_factor=2.0, mode="nearest")
-        heat = self.heat(torch.relu(fine + lifted))
+        local = torch.relu(fine + lifted)
+        heat = self.heat(local)
         hidden = self.hidden(coarse.mean(dim=(2, 3)))
+        around = None if self.expression is None else self.around_anchors(local)
         with torch.autocast(crops.device.type, enabled=False):
             anchors = heat.flatten(2).float().softmax(dim=2) @ self.grid_xy  # (N, K, 2)
             feature = torch.cat([anchors.flatten(1), hidden.float()], dim=1)
             points = self.complete(feature).unflatten(1, (-1, 2))
             turn_and_score = self.turn_and_score(feature)
-        return LandmarkOutput(points, turn_and_score[:, :2], turn_and_score[:, 2], anchors)
+            depth = None if self.depth is None else self.depth(feature)
+            blendshapes = None
+            if self.expression is not None and around is not None:
+                places = anchors.detach()[:, :, None]
+                seen = F.grid_sample(around.float(), places, align_corners=False)
+                blendshapes = self.expression(torch.cat([feature, seen.flatten(1)], dim=1)).sigmoid()
+        turn, score = turn_and_score[:, :2], turn_and_score[:, 2]
+        return LandmarkOutput(points, turn, score, anchors, depth, blendshapes)

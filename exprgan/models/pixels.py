@@ -26,3 +26,9 @@ def unsigned(image: Tensor) -> Tensor:
 def to_tensor(picture: NDArray[np.uint8], device: str | torch.device = "cpu") -> Tensor:
     """A picture, uint8 RGB (H, W, 3), as float32 (1, 3, H, W) in [-1, 1]."""
     return signed(torch.tensor(np.ascontiguousarray(picture), device=device).permute(2, 0, 1)[None])
+
+
+def to_uint8(picture: Tensor) -> NDArray[np.uint8]:
+    """A picture (3, H, W) in [-1, 1] as uint8 RGB (H, W, 3)."""
+    pixels: NDArray[np.uint8] = unsigned(picture.clamp(-1, 1)).permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(pixels)

@@ -14,14 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.data.open_faces import STORED_PX, OpenFaces
+from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.faces.align import square_matrix, transform_points
-from exprgan.faces.mesh import MIRROR, face_square
+from exprgan.faces.mesh import BLENDSHAPE_MIRROR, BLENDSHAPES, MIRROR, face_square
 from exprgan.samples.augment import jpeg
 from exprgan.samples.picture import Picture
 from exprgan.samples.turned import turned_pictures
 
+BLIND = ("cheekPuff", "cheekSquint", "noseSneer")
+"""Coefficients that open-faces' labels say nothing of: MediaPipe gives nearly 0 whatever the face shows."""
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_CONSTANT)
 
 
@@ -44,17 +46,14 @@ def read_open_faces(folder: Path, split: str) -> list[Picture]:
     pictures = []
     for index in data.indices(split):
         row, image = data.rows[index], data.photo(index)
-        points = data.landmarks_px(index, image.shape[0])[:, :2].astype(np.float32)
-        pictures.append(Picture(image, points, (float(row["pitch_deg"]), float(row["yaw_deg"]))))
+        points = data.landmarks_px(index, image.shape[0]).astype(np.float32)
+        turn = (float(row["pitch_deg"]), float(row["yaw_deg"]))
+        scores = data.scores(index)
+        blendshapes = np.array(
+            [np.nan if name.startswith(BLIND) else scores[name] for name in BLENDSHAPES], np.float32
+        )
+        pictures.append(Picture(image, points[:, :2], turn, points[:, 2], blendshapes))
     return pictures
-
-
-def _read_depths(folder: Path, split: str) -> NDArray[np.float32]:
-    """Depths (N, 478) of the landmarks of `read_open_faces`, in pixels, growing away from the camera."""
-    data = OpenFaces(folder)
-    return np.stack([data.landmarks_px(index, STORED_PX)[:, 2] for index in data.indices(split)]).astype(
-        np.float32
-    )
 
 
 def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture]:
@@ -90,7 +89,7 @@ def read_pictures(
     """
     pictures = read_open_faces(data / "open-faces", split)
     if num_turned and split == "train":
-        pictures += turned_pictures(pictures, _read_depths(data / "open-faces", split), num_turned)
+        pictures += turned_pictures(pictures, num_turned)
     if synthetic_labels is not None:
         pictures += read_synthetic_faces(
             data / "synthetic-faces", synthetic_labels, "test" if split == "val" else split
@@ -128,12 +127,14 @@ def sample_crop(
     Returns:
         crop (3, crop_px, crop_px) float32 RGB in [-1, 1]; points (478, 2) float32 in [-1, 1] of the crop;
         turn (2,) float32 pitch and yaw in units of 30 degrees; is_face float32 1 or 0; face_share float32,
-        side of the face's square in shares of the crop.
+        side of the face's square in shares of the crop; depth (478,) float32 in the unit of points, about its mean, and
+        blendshapes (51,) float32, both NaN where unknown.
     """
     picture = pictures[int(rng.integers(len(pictures)))]
     if rng.random() < config.negative_share:
         crop = _negative(picture, pictures, rng, crop_px)
         points, turn, share, is_face = np.zeros((MIRROR.size, 2)), (0.0, 0.0), 1.0, 0.0
+        depth, blendshapes = np.full(MIRROR.size, np.nan), np.full(len(BLENDSHAPES), np.nan)
     else:
         narrow = 0.25 if rng.random() < config.narrow_share else 1.0
         square = jittered_square(
@@ -151,6 +152,7 @@ def sample_crop(
             2 * transform_points(picture.landmarks_xy, square_matrix(square, crop_px)) + 1
         ) / crop_px - 1
         turn, share, is_face = picture.turn, face_square(picture.landmarks_xy)[2] / square[2], 1.0
+        depth, blendshapes = _depth_and_blendshapes(picture, 2 / square[2])
         if rng.random() < config.occluder_share:
             _occlude(crop, pictures, rng)
     crop = spoil(crop, rng)
@@ -158,13 +160,26 @@ def sample_crop(
         crop = crop[:, ::-1]
         points = points[MIRROR] * (-1, 1)
         turn = (turn[0], -turn[1])
+        depth, blendshapes = depth[MIRROR], blendshapes[BLENDSHAPE_MIRROR]
     return {
         "crop": np.ascontiguousarray(crop.transpose(2, 0, 1), dtype=np.float32) / 127.5 - 1,
         "points": points.astype(np.float32),
         "turn": np.array(turn, np.float32) / 30,
         "is_face": np.float32(is_face),
         "face_share": np.float32(share),
+        "depth": depth.astype(np.float32),
+        "blendshapes": blendshapes.astype(np.float32),
     }
+
+
+def _depth_and_blendshapes(picture: Picture, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Depth (478,), in pixels times `scale` about its mean, and coefficients (51,); NaN where unknown."""
+    depth, blendshapes = np.full(MIRROR.size, np.nan), np.full(len(BLENDSHAPES), np.nan)
+    if picture.depth_px is not None:
+        depth = scale * (picture.depth_px - picture.depth_px.mean()).astype(np.float64)
+    if picture.blendshapes is not None:
+        blendshapes = picture.blendshapes.astype(np.float64)
+    return depth, blendshapes
 
 
 def _warp(
@@ -280,17 +295,24 @@ def _occlude(crop: NDArray[np.uint8], pictures: Sequence[Picture], rng: np.rando
 
 
 def spoil(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The crop with altered light and colour, blur, a smaller size, noise and JPEG blocks, each now and then."""
+    """The crop with altered light and colour, blur, a smaller size, noise and JPEG blocks, each now and then.
+
+    A few are as dark as rooms at night, blurred by motion, or have the flat colours of paintings.
+    """
     size = crop.shape[0]
-    image = crop.astype(np.float32)
+    image = (_painted(crop, rng) if rng.random() < 0.06 else crop).astype(np.float32)
     if rng.random() < 0.8:
         gain = rng.uniform(0.65, 1.4) * rng.uniform(0.85, 1.15, 3)
         image = np.clip(image * gain.astype(np.float32) + np.float32(rng.uniform(-25, 25)), 0, 255)
         image = 255 * (image / 255) ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))
+    if rng.random() < 0.08:
+        image = image * np.float32(rng.uniform(0.12, 0.5))
     if rng.random() < 0.15:
         image = np.repeat(image @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))
+    if rng.random() < 0.08:
+        image = _moved_while_exposed(image, rng)
     if rng.random() < 0.25:
         small = int(rng.integers(28, 90))
         image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
@@ -304,3 +326,22 @@ def spoil(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
     if rng.random() < 0.3:
         spoilt = jpeg(spoilt, int(rng.integers(20, 90)))
     return spoilt
+
+
+def _painted(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Flat patches of few colours, as in paintings and drawings."""
+    flat = cv2.medianBlur(np.ascontiguousarray(crop), int(rng.choice((3, 5, 7))))
+    step = float(rng.uniform(8, 40))
+    painted = (np.floor(flat / step) + 0.5) * step
+    mixed = painted if rng.random() < 0.5 else (painted + flat) / 2
+    return np.clip(mixed, 0, 255).astype(np.uint8)
+
+
+def _moved_while_exposed(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Blurred along a line."""
+    length = int(rng.integers(3, 10))
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1 / length
+    turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1.0)
+    kernel = cv2.warpAffine(kernel, turn, (length, length))
+    return cv2.filter2D(image, -1, kernel / max(float(kernel.sum()), 1e-6))

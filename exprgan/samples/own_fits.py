@@ -20,14 +20,10 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.face_model.fit import OWN_NETWORK
 from exprgan.face_model.model import FaceModel
 from exprgan.face_parts import CROP_PX
-from exprgan.faces.detect import faces_of
-from exprgan.faces.face import Face
+from exprgan.faces.detect import face_in_crop
 from exprgan.faces.landmarks import Landmarker
 from exprgan.weights import find
 
-WHOLE_FACE = (128.0, 150.0, 190.0, 0.0)
-"""Square about where an aligned 256-px crop shows the face: centre x and y, side, roll."""
-LEAST_SCORE = 0.5
 UPRIGHT = np.eye(2, 3)
 
 
@@ -80,16 +76,9 @@ class Fitter:
         self.landmarker = Landmarker(find(landmarks, weights).load(device), device)
         self.own, self.true = FaceModel(trust=OWN_NETWORK), FaceModel()
 
-    def face(self, image: NDArray[np.uint8]) -> Face | None:
-        """The face in the middle of an aligned crop (256, 256, 3), or None."""
-        looks = self.landmarker.refine(image, np.array([WHOLE_FACE]))
-        if not len(looks.scores) or looks.scores[0] < LEAST_SCORE:
-            return None
-        return faces_of(looks)[0]
-
     def fit(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Landmarks (478, 3) and fitted coefficients (51,) of a crop, or None."""
-        face = self.face(image)
+        face = face_in_crop(self.landmarker, image)
         if face is None:
             return None
         analysis = self.own.analyse_face(face, UPRIGHT)

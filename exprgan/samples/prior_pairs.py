@@ -25,7 +25,7 @@ from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import Amounts, amounts_of, extent_of, mixed, region_of, vector_of
 from exprgan.face_model.fit import FaceAnalysis, fit_pose
 from exprgan.face_model.model import FaceModel
-from exprgan.face_model.recipes import RECIPES
+from exprgan.face_model.vocabulary import class_recipes
 from exprgan.face_parts import CROP_PX, FACE_CLASSES, REGION_CLASSES, class_ids
 from exprgan.faces.align import transform_points
 from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR
@@ -115,7 +115,7 @@ class PriorPairs:
         return self._shapes(rng)
 
     def _class(self, name: str, strength: float) -> Amounts:
-        return amounts_of(self.face_model.basis, RECIPES[name], strength)
+        return amounts_of(self.face_model.basis, class_recipes()[name], strength)
 
     def _shapes(self, rng: np.random.Generator) -> Amounts:
         """One to four sculpted shapes, on both sides or on one."""
@@ -125,7 +125,7 @@ class PriorPairs:
             stem = names[place].split("_")[0]
             if stem in UNSEEN_SHAPES:
                 continue
-            amount = float(rng.uniform(0.2, 1.2)) * (-1 if rng.random() < 0.15 else 1)
+            amount = float(rng.uniform(0.2, 1.4))
             both = rng.random() < 0.7
             for name in (f"{stem}_L", f"{stem}_R") if both and f"{stem}_L" in names else (names[place],):
                 sculpted[name] = amount

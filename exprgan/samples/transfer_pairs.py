@@ -25,7 +25,7 @@ from exprgan import action_units
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.face_model.vocabulary import Recipe, class_recipes
 from exprgan.face_parts import CROP_PX
 from exprgan.samples.augment import jitter_matrix
 from exprgan.samples.pairs import (
@@ -112,7 +112,7 @@ class TransferPairs:
             for number in mixtures_of(person):
                 self._in_mixture[number].append(person)
         self._identities = rendered.identities("train") if rendered else []
-        self._units = {name: recipe_units(RECIPES[name]) for name in EXPRESSIONS}
+        self._units = {name: recipe_units(class_recipes()[name]) for name in EXPRESSIONS}
         self._recipes = [json.loads(row["recipe"]) for row in rendered.rows] if rendered else []
 
     def __call__(self, seed: int, number: int) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class HeadTurner:
         landmarks: NDArray[np.floating],
         pitch_yaw: tuple[float, float],
         by: float,
+        blendshapes: NDArray[np.float32] | None = None,
     ) -> Picture:
         """The picture with the head turned by `by` degrees, positive to the subject's left.
 
@@ -46,6 +47,7 @@ class HeadTurner:
             landmarks: (478, 3) x, y and depth (growing away from the camera) in pixels.
             pitch_yaw: Turn of the head in the given picture, degrees.
             by: Degrees to add to the yaw.
+            blendshapes: The face's expression, which a turn does not change.
         """
         height, width = image.shape[:2]
         points = np.asarray(landmarks, np.float64)
@@ -59,8 +61,9 @@ class HeadTurner:
         turned = source + shares[:, None] * (_turned(source, pivot, by) - source)
         map_xy = _inverse_map(source, turned, self._triangles, height, width)
         moved = cv2.remap(image, map_xy, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        landmarks_xy = _turned(points, pivot, by)[:, :2].astype(np.float32)
-        return Picture(np.asarray(moved, np.uint8), landmarks_xy, (pitch_yaw[0], pitch_yaw[1] + by))
+        landmarks = _turned(points, pivot, by).astype(np.float32)
+        pitch_yaw = (pitch_yaw[0], pitch_yaw[1] + by)
+        return Picture(np.asarray(moved, np.uint8), landmarks[:, :2], pitch_yaw, landmarks[:, 2], blendshapes)
 
     @staticmethod
     def _pivot(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,7 +119,6 @@ def _inverse_map(
 
 def turned_pictures(
     pictures: list[Picture],
-    depths: NDArray[np.floating],
     count: int,
     *,
     smallest: float = 15.0,
@@ -126,14 +128,13 @@ def turned_pictures(
     """`count` turned versions of the pictures, yaws spread evenly up to the largest.
 
     Args:
-        pictures: Frontal pictures.
-        depths: (N, 478) depth of their landmarks in pixels.
+        pictures: Frontal pictures, with depth.
         count: How many to make.
         smallest: Least turn that is added, degrees.
         largest_yaw: Largest yaw of the result, degrees.
         seed: Seed of the choice.
     """
-    full = [np.column_stack([p.landmarks_xy, z]) for p, z in zip(pictures, depths, strict=True)]
+    full = [np.column_stack([p.landmarks_xy, p.depth_px]) for p in pictures if p.depth_px is not None]
     frontal = [points for p, points in zip(pictures, full, strict=True) if abs(p.turn[1]) < 5]
     turner = HeadTurner(np.mean(frontal, axis=0))
     rng = np.random.default_rng((seed, 77))
@@ -145,5 +146,5 @@ def turned_pictures(
         # a head is turned further away from the camera, not back through it: that side was not seen
         if abs(by) < smallest or yaw * picture.turn[1] < -100:
             continue
-        made.append(turner.turn(picture.image, full[number], picture.turn, by))
+        made.append(turner.turn(picture.image, full[number], picture.turn, by, picture.blendshapes))
     return made

@@ -22,7 +22,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pictures import decode_rgb
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.fit import FaceAnalysis
-from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.face_model.vocabulary import Recipe, class_recipes
 from exprgan.files import write_whole
 from exprgan.teacher.geometry_teacher import GeometryTeacher
 
@@ -66,7 +66,7 @@ class TeacherCache:
         cache_dir: Where renders are kept; it grows by about 100 kB a render.
     """
 
-    recipes: ClassVar[Mapping[str, Recipe]] = RECIPES
+    recipes: ClassVar[Mapping[str, Recipe]] = class_recipes()
 
     def __init__(self, faces: OpenFaces, teacher_dir: Path | None, cache_dir: Path) -> None:
         self.faces, self.teacher_dir, self.cache_dir = faces, teacher_dir, cache_dir

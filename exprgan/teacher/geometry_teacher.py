@@ -17,7 +17,7 @@ from exprgan.face_model.fit import FaceAnalysis
 from exprgan.face_model.model import FaceModel
 from exprgan.face_model.motion import MAX_FOLDED_SHARE, target_shape
 from exprgan.face_model.prior import Prior, folded_share, target_points
-from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.face_model.vocabulary import Recipe, class_recipes
 
 MAX_YAW_DEG = 25.0
 MAX_PITCH_DEG = 22.0
@@ -40,11 +40,11 @@ class GeometryTeacher:
 
     Images are RGB uint8 of any size; landmarks are the landmarker's 478 points (x, y, z) in pixels of
     that image; blendshapes map the landmarker's score names to 0..1. `source` is where `FaceBasis.load`
-    finds the basis, None the bundled one; `recipes` may hold further expressions by name.
+    finds the basis, None the bundled one; `recipes` are expressions by name, None the eight.
     """
 
-    def __init__(self, source: Path | None = None, recipes: Mapping[str, Recipe] = RECIPES) -> None:
-        self.face_model, self.recipes = FaceModel(source), recipes
+    def __init__(self, source: Path | None = None, recipes: Mapping[str, Recipe] | None = None) -> None:
+        self.face_model, self.recipes = FaceModel(source), class_recipes() if recipes is None else recipes
         self.basis = self.face_model.basis
 
     def analyse(

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from exprgan.face_model.recipes import RECIPES, Recipe
+from exprgan.face_model.vocabulary import Recipe, class_recipes
 from exprgan.teacher.cache import TeacherCache
 
 NUM_MIXTURES = 48
@@ -70,7 +70,7 @@ def _blend(rng: np.random.Generator) -> Recipe:
     def added(basis: str) -> dict[str, float]:
         total: dict[str, float] = {}
         for name, amount in parts:
-            for shape, weight in getattr(RECIPES[name], basis).items():
+            for shape, weight in getattr(class_recipes()[name], basis).items():
                 total[shape] = round(total.get(shape, 0.0) + amount * weight, 3)
         return total
 
@@ -125,7 +125,7 @@ def _amount(rng: np.random.Generator, limit: float) -> float:
 class MixedRenders(TeacherCache):
     """Renders by (face, variant) as in `TeacherCache`; variant v of a face is `mixtures_of(face)[v]`."""
 
-    recipes: ClassVar = {**RECIPES, **mixtures()}
+    recipes: ClassVar = {**class_recipes(), **mixtures()}
 
     def expression_of(self, face: int, variant: int) -> tuple[str, float]:
         """Name of the mixture, at strength 1."""

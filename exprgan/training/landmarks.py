@@ -22,6 +22,10 @@ PUPILS_SHARE = 0.31
 """Distance of the eyes' centres in shares of a frontal face's square; makes losses shares of that distance."""
 
 
+LEAST_SPREAD = 0.03
+"""Least deviation by which errors of a coefficient are divided, so that rare ones count, but not endlessly."""
+
+
 @dataclass(frozen=True)
 class NetConfig:
     """Size of the network."""
@@ -32,6 +36,8 @@ class NetConfig:
     num_blocks: tuple[int, ...] = (1, 1, 2)  # residual blocks at these sizes
     num_hidden: int = 128  # width of the global feature
     num_anchors: int = 96  # mesh points located by heat maps; the rest follows from them
+    depth: bool = True  # also the points' depth
+    num_blendshapes: int = len(mesh.BLENDSHAPES)  # also the expression; 0 for none
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class LandmarkTrainingConfig:
     lambda_anchors: float = 0.5  # weight of the anchor points' own error
     lambda_turn: float = 0.15  # weight of pitch and yaw
     lambda_score: float = 0.1  # weight of face or not
+    lambda_depth: float = 0.3  # weight of the depths' error
+    lambda_blendshapes: float = 0.1  # weight of the coefficients' error
     detail_weight: float = 2.0  # weight of eyes, brows and lips against the rest of the mesh
 
 
@@ -76,10 +84,14 @@ def linear_completion(
 class LandmarkTask(Task):
     """The landmark network, its crops and its loss, for `training.loop.Trainer`.
 
+    It may start from weights of a network without depth and expression.
+
     Args:
         pictures: Pictures to learn from.
         config: Network, jitter and loss weights.
     """
+
+    may_stay_fresh = ("depth.", "expression.", "around_anchors.")
 
     def __init__(
         self,
@@ -92,6 +104,9 @@ class LandmarkTask(Task):
         weights[[*detail, *mesh.OUTER_LIPS, *mesh.INNER_LIPS, *mesh.IRISES]] = self.config.detail_weight
         self.point_weights = weights / weights.mean()
         self.anchors = spread_points(self.config.net.num_anchors)
+        known = [np.nan_to_num(each.blendshapes) for each in pictures if each.blendshapes is not None]
+        spread = np.std(known, axis=0) if known else np.ones(len(mesh.BLENDSHAPES))
+        self.spread = torch.tensor(np.maximum(spread, LEAST_SPREAD), dtype=torch.float32)
 
     def build(self) -> nn.Module:
         """The network; its last layer begins as the regression of the mesh on the anchors."""
@@ -119,7 +134,7 @@ class LandmarkTask(Task):
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean point error in shares of the eyes' distance, smooth below 1 %, beside turn and score."""
         crops = batch["crop"].contiguous(memory_format=torch.channels_last)
-        points, turn, score_logit, anchors = model(crops)
+        points, turn, score_logit, anchors, depth, blendshapes = model(crops)
         is_face = batch["is_face"]
         num_faces = is_face.sum().clamp(min=1)
         unit = 2 * PUPILS_SHARE * batch["face_share"]
@@ -133,7 +148,23 @@ class LandmarkTask(Task):
         loss_score = F.binary_cross_entropy_with_logits(score_logit, is_face)
         loss = loss_points + self.config.lambda_turn * loss_turn + self.config.lambda_score * loss_score
         error = ((distance.detach().mean(1) * is_face).sum() / num_faces) * 100
-        return loss, {"error_percent": error, "turn_degrees": loss_turn * 30, "score": loss_score}
+        terms = {"error_percent": error, "turn_degrees": loss_turn * 30, "score": loss_score}
+        if depth is not None:
+            known = torch.isfinite(batch["depth"])
+            away = (depth - batch["depth"].nan_to_num()).abs() / unit[:, None]
+            terms["depth"] = _mean_where(known, away)
+            loss = loss + self.config.lambda_depth * terms["depth"]
+        if blendshapes is not None:
+            known = torch.isfinite(batch["blendshapes"])
+            off = (blendshapes - batch["blendshapes"].nan_to_num()) / self.spread.to(blendshapes.device)
+            terms["blendshapes"] = _mean_where(known, (1 + off.square()).sqrt() - 1)
+            loss = loss + self.config.lambda_blendshapes * terms["blendshapes"]
+        return loss, terms
+
+
+def _mean_where(known: Tensor, values: Tensor) -> Tensor:
+    """Mean of the values that are known, 0 where none is."""
+    return (values * known).sum() / known.sum().clamp(min=1)
 
 
 def make_task(files: TrainingFiles, config: LandmarkTrainingConfig) -> LandmarkTask:

@@ -359,7 +359,9 @@ class Trainer:
         from safetensors.torch import load_file
 
         try:
-            state = load_file(path)
+            fresh = self.averaged.state_dict()
+            kept = {name: value for name, value in fresh.items() if name.startswith(self.task.may_stay_fresh)}
+            state = {**kept, **load_file(path)}
             self.averaged.load_state_dict(state)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UsageError(

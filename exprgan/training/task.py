@@ -64,7 +64,13 @@ class Turn:
 
 
 class Task:
-    """Networks, samples and losses; the methods that a task must write are `build`, `sample` and `loss` or `turns`."""
+    """Networks, samples and losses; the methods that a task must write are `build`, `sample` and `loss` or `turns`.
+
+    Attributes:
+        may_stay_fresh: Beginnings of names of weights that a file to start from may lack.
+    """
+
+    may_stay_fresh: tuple[str, ...] = ()
 
     def build(self) -> nn.Module:
         """All networks of the task with fresh weights, as one module."""

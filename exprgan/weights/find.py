@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE = "EXPRGAN_WEIGHTS"
 PIXEL_SYSTEMS = ("sargan", "stargan", "usgan", "hierarchical")
 """Architectures whose generator puts out pictures, y = G(x, c)."""
-SYSTEMS = ("unified", "unified_end_to_end", *PIXEL_SYSTEMS)
-"""Architectures of generators that give a face an expression by name; the first two put out edits."""
+FACE_MODEL_SYSTEMS = ("corrections", "face_model")
+"""The face model with a generator that corrects it, and alone; they take any expression, not only the eight."""
+SYSTEMS = (*FACE_MODEL_SYSTEMS, "unified", "unified_end_to_end", *PIXEL_SYSTEMS)
+"""Architectures of what gives a face an expression; all but `PIXEL_SYSTEMS` put out edits."""
+DEFAULT_SYSTEM = "corrections"
 NETWORK, AVERAGED = "network.json", "ema.safetensors"
 """Files of a run: how to build its network, and the averaged weights."""
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*@\w[\w./-]*")  # OWNER/NAME@REVISION
@@ -195,8 +198,8 @@ def find_system(source: str | Path, weights: Path | str | None = None) -> Networ
         raise _no_system(error.name, error.folder) from error
     if files.architecture not in SYSTEMS:
         raise UsageError(
-            f"{files.run or files.name} is a network {files.architecture!r}, which gives no face an expression by "
-            f"name; name one of {', '.join(SYSTEMS)}."
+            f"{files.run or files.name} is a network {files.architecture!r}, which gives no face an expression; "
+            f"name one of {', '.join(SYSTEMS)}."
         )
     return files
 

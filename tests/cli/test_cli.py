@@ -48,7 +48,7 @@ def test_all_names_what_the_package_gives() -> None:
     [
         (["edit", "none.jpg"], 4, "none.jpg does not exist"),
         (["edit", "none.jpg", "--to", "hapy"], 2, "did you mean happy?"),
-        (["edit", "none.jpg", "--strength", "1.5"], 2, "from 0 to 1"),
+        (["edit", "none.jpg", "--strength", "1.6"], 2, "from 0 to 1.5"),
         (["edit", "none.jpg", "--nonsense"], 2, "No such option"),
         (["edit"], 2, "Missing argument"),
         (["faces", "none.jpg"], 4, "none.jpg does not exist"),

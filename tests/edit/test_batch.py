@@ -24,6 +24,7 @@ from exprgan.edit.manifest import MANIFEST_NAME, Entry, Manifest, Origin, sha256
 from exprgan.edit.plan import Job
 from exprgan.edit.scene import EditResult, Scene
 from exprgan.errors import NoFaceFound, UsageError
+from exprgan.face_model.expression import Expression
 from exprgan.photos import image_io
 from exprgan.photos.photo import Photo
 from tests.conftest import RunCli
@@ -45,12 +46,12 @@ class MadeEditor:
         if name.startswith("noface"):
             raise NoFaceFound(f"No face was found in {name}; use another photo.")
         box = SimpleNamespace(box_xyxy=np.array([1.0, 2.0, 30.0, 40.0]), score=0.9, size_px=29.0)
-        outcome = SimpleNamespace(index=0, face=box, edited=True, reason="")
+        outcome = SimpleNamespace(index=0, face=box, edited=True, reason="", note="")
         return Scene(photo, (outcome,), ())
 
-    def edit(self, scene: Scene, expression: str, strength: float) -> EditResult:
-        image = scene.photo.pixels // 2 + np.uint8(len(expression) * strength)
-        return EditResult(image, scene.outcomes, expression, strength, scene.photo, self.weights)
+    def edit(self, scene: Scene, expression: Expression, strength: float) -> EditResult:
+        image = scene.photo.pixels // 2 + np.uint8(len(expression.label) * strength)
+        return EditResult(image, scene.outcomes, expression.label, strength, scene.photo, self.weights)
 
 
 @pytest.fixture
@@ -192,7 +193,14 @@ def test_json_gives_boxes_scores_and_times(
     result = run_cli("edit", photos / "a.png", "-o", tmp_path / "x.png", "--format", "json")
     (record,) = records(result.stdout)
     assert record["faces"] == [
-        {"index": 0, "edited": True, "reason": None, "box_xyxy": [1.0, 2.0, 30.0, 40.0], "score": 0.9}
+        {
+            "index": 0,
+            "edited": True,
+            "reason": None,
+            "note": None,
+            "box_xyxy": [1.0, 2.0, 30.0, 40.0],
+            "score": 0.9,
+        }
     ]
     assert set(record["seconds"]) == {"read", "prepare", "edit", "write"}
     (photos / "noface.png").write_bytes((photos / "a.png").read_bytes())

@@ -111,7 +111,7 @@ def test_files_of_a_run_know_its_hash(tmp_path: Path) -> None:
     ("source", "error", "words"),
     [
         ("sargam", UsageError, "did you mean sargan?"),
-        ("zzz", UsageError, "choose from unified, unified_end_to_end, sargan"),
+        ("zzz", UsageError, "choose from corrections, face_model, unified, unified_end_to_end"),
         ("stargan", WeightsError, "exprgan train stargan"),
         ("unet", UsageError, "network 'unet'"),
         ("w", UsageError, "several systems"),

@@ -14,7 +14,7 @@ from exprgan.face_model.fit import OWN_NETWORK, FaceAnalysis, FaceFitter, Pose
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.motion import displacement, gaze_px, target_shape, without_folds
 from exprgan.face_model.prior import PAIRED_RIMS, PriorMaker
-from exprgan.face_model.recipes import RECIPES
+from exprgan.face_model.vocabulary import class_recipes
 from exprgan.faces import mesh
 
 SIZE = 256
@@ -85,7 +85,7 @@ def test_nothing_asked_is_the_photo(basis: FaceBasis, face: FaceAnalysis, makers
 
 
 def test_recipes_move_what_they_did_before_amounts(basis: FaceBasis) -> None:
-    amounts = amounts_of(basis, RECIPES["happy"], 1.0)
+    amounts = amounts_of(basis, class_recipes()["happy"], 1.0)
     smile_cm = basis.measured[basis.measured_names.index("mouthSmileLeft")]
     assert amounts.measured["mouthSmileLeft"] == 0.95
     assert amounts.sculpted["eyeSquint_R"] == 0.2

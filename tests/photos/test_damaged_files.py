@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from exprgan.edit.editor import Editor
 from exprgan.errors import UnreadableImage
@@ -72,7 +73,7 @@ def test_command_ends_with_code_4_and_writes_nothing(
         def detect(self, image: object) -> list[object]:
             return []
 
-    editor = Editor(detector=NoFaces(), segmenter=None, generator=None)
+    editor = Editor(detector=NoFaces(), segmenter=None, generator=torch.nn.Identity())
     monkeypatch.setattr(Editor, "from_pretrained", lambda *_, **__: editor)
     photo, place = tmp_path / "photo.jpg", list(sources()).index(kind)
     seen = set()

@@ -245,7 +245,7 @@ def test_weights_commands_and_doctor(run_cli: RunCli, sample_path: Path, tmp_pat
     assert all(record["licence"] and record["data"] for record in records.values())
     assert run_cli("doctor").code == 0
     damaged = shutil.copytree(find_weights_dir(), tmp_path / "w")
-    path = damaged / "unified.safetensors"
+    path = damaged / "corrections.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
     assert run_cli("weights", "verify", "--weights", damaged).code == 5
     assert run_cli("doctor", "--weights", damaged).code == 1

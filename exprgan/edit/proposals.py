@@ -1,0 +1,125 @@
+"""Edits of one prepared face: by a generator that knows the eight expressions, or by the face model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exprgan.edit.blend import Edit
+from exprgan.errors import ExprganError
+from exprgan.expressions import EXPRESSIONS
+from exprgan.models.corrections import PriorMaps
+
+if TYPE_CHECKING:
+    from exprgan.edit.scene import PreparedFace
+    from exprgan.face_model.amounts import Amounts
+    from exprgan.face_model.fit import FaceAnalysis
+    from exprgan.face_model.model import FaceModel
+    from exprgan.face_model.prior import Prior
+    from exprgan.models.unified import EditMaps
+
+POOR_FIT_CM = (0.06, 0.12)
+"""Residuals of a fit between which an edit fades out: there is no face like that."""
+LEAST_SHARE = 0.97
+"""Of what was asked; edits that reach less are noted."""
+
+
+class Proposal(NamedTuple):
+    """An edit of one face, None if there is nothing to do, and what its owner is to be told of it, if anything."""
+
+    edit: Edit | None
+    note: str = ""
+
+
+def by_generator(generator: nn.Module, face: PreparedFace, expression: str, strength: float) -> Proposal:
+    """What a generator of `EditMaps` proposes for one of the eight expressions at a strength of 0 to 1.
+
+    Raises:
+        ExprganError: Its values are no numbers.
+    """
+    device = face.crop.device
+    label = torch.tensor([EXPRESSIONS.index(expression)], device=device)
+    amount = torch.tensor([strength], dtype=torch.float32, device=device)
+    return of_maps(generator(face.crop, face.regions, label, amount), face)
+
+
+def of_maps(maps: EditMaps, face: PreparedFace) -> Proposal:
+    """A generator's edit of a face.
+
+    Raises:
+        ExprganError: Its values are no numbers.
+    """
+    _check_numbers(*(part for part in maps if part is not None))
+    return Proposal(Edit.from_maps(maps, 0, face.share))
+
+
+def by_face_model(
+    face_model: FaceModel, generator: nn.Module | None, face: PreparedFace, asked: Amounts
+) -> Proposal:
+    """What the face model proposes, with a generator's corrections if there is one.
+
+    Raises:
+        ExprganError: The corrections are no numbers.
+    """
+    from exprgan.face_model.amounts import extent_of, on_face, scaled
+
+    analysis = face.analysis
+    assert analysis is not None
+    amounts = on_face(asked, face_model.basis, analysis.scores)
+    fitted = fit_share(analysis)
+    share = fitted * face_model.possible_share(analysis, amounts)
+    if share < 1:
+        amounts = scaled(amounts, share)
+    if extent_of(amounts) == 0:
+        return Proposal(None, _note(fitted, share))
+    prior = face_model.prior(face.pixels, analysis, amounts)
+    change = None if generator is None else _corrections(generator, face, prior, amounts, face_model)
+    return Proposal(Edit.from_prior(prior, change), _note(fitted, share))
+
+
+def fit_share(analysis: FaceAnalysis) -> float:
+    """How far a fit can be trusted, 0 to 1."""
+    good, poor = POOR_FIT_CM
+    return float(np.clip((poor - analysis.residual_cm) / (poor - good), 0, 1))
+
+
+def _note(fitted: float, share: float) -> str:
+    if fitted < LEAST_SHARE:
+        return (
+            f"edited at {100 * share:.0f} % of what was asked, as its landmarks do not look like a face's"
+            if share > 0
+            else "left as it is, as its landmarks do not look like a face's"
+        )
+    if share < LEAST_SHARE:
+        return f"edited at {100 * share:.0f} % of what was asked, as the skin would fold over beyond that"
+    return ""
+
+
+def _corrections(
+    generator: nn.Module, face: PreparedFace, prior: Prior, amounts: Amounts, face_model: FaceModel
+) -> tuple[np.ndarray, ...]:
+    """flow_px (256, 256, 2), shade and light (256, 256, 3), float32."""
+    from exprgan.face_model.amounts import extent_of, vector_of
+
+    device = face.crop.device
+    maps = PriorMaps(**{name: torch.from_numpy(part)[None].to(device) for name, part in prior.maps().items()})
+    asked = torch.from_numpy(vector_of(amounts, face_model.basis))[None].to(device)
+    extent = torch.tensor([extent_of(amounts)], dtype=torch.float32, device=device)
+    change = generator(face.crop, face.regions, maps, asked, extent)
+    _check_numbers(*change)
+    parts = [np.ascontiguousarray(part[0].cpu().numpy().transpose(1, 2, 0)) for part in change]
+    if amounts.regions:
+        size_hw = (face.pixels.shape[0], face.pixels.shape[1])
+        share = face_model.regions.on_picture(size_hw, prior.target_px, amounts.regions)[..., None]
+        parts = [part * share for part in parts]
+    return tuple(parts)
+
+
+def _check_numbers(*parts: Tensor) -> None:
+    if not all(bool(torch.isfinite(part).all()) for part in parts):
+        raise ExprganError(
+            "The generator's edit has values that are no number; check the weights with `exprgan weights verify`."
+        )
