@@ -208,6 +208,19 @@ def _made_background(rng: np.random.Generator, width: int, height: int) -> NDArr
     return canvas.astype(np.float32)
 
 
+def quarter_turned(scene: Scene, quarters: int) -> Scene:
+    """A scene turned counterclockwise by quarters, as a photo without its orientation."""
+    height, width = scene.image.shape[:2]
+    centres, eyes = scene.centres_xy, scene.eyes_xy
+    for _ in range(quarters % 4):
+        centres, eyes = (
+            np.stack([points[..., 1], width - 1 - points[..., 0]], axis=-1) for points in (centres, eyes)
+        )
+        height, width = width, height
+    image = np.ascontiguousarray(np.rot90(scene.image, quarters))
+    return Scene(image, centres, scene.sizes_px, eyes)
+
+
 def match_faces(
     truth_centres_xy: NDArray[np.floating],
     truth_sizes_px: NDArray[np.floating],

@@ -58,13 +58,17 @@ class Landmarker:
     ) -> None:
         self._landmarker.close()
 
-    def columns(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Columns of `SCORES` for a crop, uint8 RGB (H, W, 3); all NaN where it finds no face."""
+    def scores(self, image: NDArray[np.uint8]) -> dict[str, float] | None:
+        """ARKit's coefficients by name for a crop, uint8 RGB (H, W, 3); None where it finds no face."""
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
         found = self._landmarker.detect(picture).face_blendshapes
-        if not found:
+        return {item.category_name: item.score for item in found[0]} if found else None
+
+    def columns(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Columns of `SCORES` for a crop, uint8 RGB (H, W, 3); all NaN where it finds no face."""
+        scores = self.scores(image)
+        if scores is None:
             return np.full(len(SCORES), math.nan)
-        scores = {item.category_name: item.score for item in found[0]}
         return np.array([column(scores, parts) for parts in SCORES.values()])
 
 
