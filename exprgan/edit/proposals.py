@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from exprgan.face_model.prior import Prior
     from exprgan.models.unified import EditMaps
 
-POOR_FIT_CM = (0.06, 0.12)
+POOR_FIT_CM = (0.035, 0.08)
 """Residuals of a fit between which an edit fades out: there is no face like that."""
-LEAST_SHARE = 0.97
+LEAST_SHARE = 0.9
 """Of what was asked; edits that reach less are noted."""
 
 

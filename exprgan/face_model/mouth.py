@@ -110,12 +110,13 @@ def _light_of(image: NDArray[np.uint8], analysis: FaceAnalysis) -> NDArray[np.fl
     if not len(cheeks):
         return np.zeros(3)
     skin = cheeks.astype(np.float32).mean(axis=0) + 1
-    amount = 0.25 * np.log(skin.mean() / BRIGHT_SKIN)
+    # dark skin is no sign of little light, the whites of the eyes are
+    amount = 0.1 + 0.1 * np.log(skin.mean() / BRIGHT_SKIN)
     whites = _whites_of_eyes(image, analysis.landmarks_px)
     if whites > 0:
-        amount += 0.5 * np.log(whites / BRIGHT_SCLERA)
+        amount += 0.4 * np.log(whites / BRIGHT_SCLERA)
     tint = np.clip(0.35 * (np.log(skin / skin.mean()) - CHEEK_COLOUR), -0.12, 0.12)
-    return np.clip(amount, -0.6, 0.10) + tint
+    return np.clip(amount, -0.45, 0.15) + tint
 
 
 def _whites_of_eyes(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:

@@ -71,10 +71,9 @@ class BuiltinDetector:
         if not faces:
             cascades = _with_support(merge(propose(image, COARSE_PASSES)), UNKNOWN_SUPPORT)
             faces = self._judge(image, cascades)
-        if all(
-            abs(face.pose[2]) > DOUBTFUL_ROLL for face in faces
-        ):  # a lying face may be mistaken for a tilted one
-            faces = max(faces, self._turned(image), key=_best_score)
+        if not faces or any(abs(face.pose[2]) > DOUBTFUL_ROLL for face in faces):
+            # a lying face may be mistaken for a tilted one: at each place the surest stays
+            faces = distinct_faces([*faces, *self._turned(image)], self.config)
         return faces or self._judge(image, _with_support(grid_squares(width, height), UNKNOWN_SUPPORT))
 
     def _turned(self, image: NDArray[np.uint8]) -> list[Face]:
@@ -84,7 +83,7 @@ class BuiltinDetector:
             turned = np.ascontiguousarray(np.rot90(image, quarters))
             faces = self._judge(turned, self.proposer.propose(turned))
             found.append([_turned_back(face, quarters, image.shape[:2]) for face in faces])
-        return max(found, key=_best_score)
+        return max(found, key=_evidence_of)
 
     def _judge(self, image: NDArray[np.uint8], proposals: NDArray[np.float64]) -> list[Face]:
         """The faces among the proposals (N, 5), which are sorted, the likeliest first."""
@@ -148,8 +147,8 @@ def faces_of(looks: Looks) -> list[Face]:
     return faces
 
 
-def _best_score(faces: list[Face]) -> float:
-    return max((face.score for face in faces), default=0.0)
+def _evidence_of(faces: list[Face]) -> float:
+    return sum(face.score for face in faces)
 
 
 def _turned_back(face: Face, quarters: int, size_hw: tuple[int, ...]) -> Face:
