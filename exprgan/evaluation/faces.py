@@ -260,7 +260,7 @@ def _heads(landmarker: Landmarker, pictures: Sequence[Picture], seed: int) -> di
         for place in known
     }
     return {
-        "depth_percent": 100 * float(np.mean(depths)),
+        "depth": {"mean_percent": 100 * float(np.mean(depths))},
         "blendshapes_r": {"mean": float(np.mean(list(correlations.values()))), **correlations},
     }
 
@@ -295,7 +295,7 @@ def report_of_landmarks(
         )
         for looks in (1, 2, 3)
     }
-    errors |= {"heads": heads} if (heads := _heads(landmarker, pictures, seed)) else {}
+    errors |= _heads(landmarker, pictures, seed)
     opened: FaceDetector
     if detector == "retinaface":
         opened = RetinaFaceDetector(load_network(), landmarker)

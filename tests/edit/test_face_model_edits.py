@@ -17,10 +17,12 @@ from exprgan.edit.editor import Editor
 from exprgan.edit.proposals import POOR_FIT_CM, by_face_model, fit_share
 from exprgan.edit.scene import Scene
 from exprgan.edit.systems import load_system
+from exprgan.edit.transfer import Transfer
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import amounts_for, on_face
 from exprgan.face_model.expression import Expression
+from exprgan.faces.mesh import BLENDSHAPES
 from exprgan.models.corrections import Corrections, PriorMaps, compose
 from exprgan.models.pixels import to_tensor
 from exprgan.models.unified import MouthChart
@@ -212,3 +214,21 @@ def test_expressions_lists_all_words(run_cli: RunCli) -> None:
     names = [json.loads(line)["name"] for line in listed.stdout.splitlines()]
     assert {*EXPRESSIONS, "AU12", "smile", "mouthSmile"} <= set(names)
     assert "AU12" in run_cli("expressions").stdout
+
+
+def test_transfer_by_the_face_model_gets_across_and_keeps_the_rest(
+    editor: Editor, scene: Scene, run_cli: RunCli, tmp_path: Path, sample_path: Path
+) -> None:
+    smiling = tmp_path / "smiling.png"
+    editor.edit(scene, "happy").save(smiling)
+    transfers = Transfer.from_pretrained(device="cpu", model="face_model")
+    result = transfers.transfer(smiling, sample_path)
+    (before,), (after,) = (editor.detector.detect(image) for image in (scene.photo.pixels, result.image))
+    assert before.blendshapes is not None and after.blendshapes is not None
+    smile = [BLENDSHAPES.index(f"mouthSmile{side}") for side in ("Left", "Right")]
+    assert (after.blendshapes - before.blendshapes)[smile].min() > 0.3
+    assert (result.image[:100] == scene.photo.pixels[:100]).all()
+    same = transfers.transfer(smiling, sample_path, strength=0)
+    np.testing.assert_array_equal(same.image, scene.photo.pixels)
+    refused = run_cli("transfer", smiling, sample_path, "-o", tmp_path / "o.png", "--model", "face_modl")
+    assert refused.code == 2 and "did you mean face_model" in refused.stderr
