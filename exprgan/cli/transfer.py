@@ -70,7 +70,7 @@ def transfer(
             help="corrections, face_model (geometry alone), or transfer, the network of arXiv 1909.02967.",
             autocompletion=options.complete_transfer,
         ),
-    ] = "transfer",
+    ] = "corrections",
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
     format: options.FormatOption = Format.human,

@@ -30,7 +30,7 @@ from exprgan.weights import find
 if TYPE_CHECKING:
     from exprgan.face_model.model import FaceModel
 
-DEFAULT_TRANSFER = "transfer"
+DEFAULT_TRANSFER = "corrections"
 MODELS = ("corrections", "face_model", "transfer")
 TRANSFERRED = "transferred"
 """Stands in an `EditResult` for the name of an expression."""
