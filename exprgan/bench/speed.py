@@ -42,12 +42,14 @@ STAGES = (
     "face networks",
     "align",
     "segment",
+    "fit",
+    "prior",
     "generate",
     "blend",
     "write",
 )
 NETWORK_STAGES = ("face networks", "segment", "generate")
-"""The face networks belong to the detector; 'detect' is what it takes without them."""
+"""The face networks belong to the detector; 'detect' is what it takes without them. Fit and prior are geometry."""
 FACE_HEIGHT_SHARE = 0.6
 """Height of the pasted portrait as a share of the scene's."""
 
@@ -162,16 +164,18 @@ def time_edit(photo: Path, weights: str | None) -> dict[str, Any]:
             return watch.run("find faces", lambda: find_faces(image))
 
     editor.detector.detect = detect
+    editor.face_model.analyse_face = watch.part("fit", editor.face_model.analyse_face)
+    editor.face_model.prior = watch.part("prior", editor.face_model.prior)
     editor.segmenter.forward = watch.part("segment", editor.segmenter.forward)
     editor.generator.forward = watch.part("generate", editor.generator.forward)
     from exprgan.photos import image_io
 
     source = watch.run("read", lambda: image_io.read(photo))
     prepared = watch.run("prepare", lambda: editor.prepare(source))
-    watch.split("prepare", "find faces", "segment", rest="align")
+    watch.split("prepare", "find faces", "segment", "fit", rest="align")
     watch.split("find faces", "face networks", rest="detect")
     result = watch.run("edit", lambda: editor.edit(prepared, to="happy"))
-    watch.split("edit", "generate", rest="blend")
+    watch.split("edit", "prior", "generate", rest="blend")
     with tempfile.TemporaryDirectory() as folder:
         watch.run("write", lambda: result.save(Path(folder) / "edited.jpg"))
     return {"times": watch.times, "peak_rss_mb": _peak_rss_mb(), "size_hw": source.size_hw}
