@@ -131,7 +131,7 @@ def edit(
 ) -> None:
     """Give the faces of photos another expression; the rest of a photo stays as it is."""
     out = start(format, quiet, verbose)
-    amounts = {**parse_amounts(au or [], "--au"), **parse_amounts(control or [], "--control")}
+    amounts = parse_amounts(au or [], control or [])
     expressions = wanted_expressions(to or [], controls=amounts, recipe=recipe, region=region)
     for expression in expressions.values():
         expression.check(strength)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,7 +79,8 @@ def _fitter(weights: Path | None) -> Callable[[Face], dict[str, Any]]:
     names = model.basis.measured_names
 
     def fit_of(face: Face) -> dict[str, Any]:
-        analysis = model.analyse_face(face, crop_matrix(face.points5_xy, CROP_PX))
+        matrix = crop_matrix(face.points5_xy, CROP_PX)
+        analysis = model.analyse_face(face, matrix)
         units = from_blendshapes(analysis.scores[None], names)[0]
         known = {unit: round(float(value), 3) for unit, value in zip(ACTION_UNITS, units, strict=True)}
         return {
@@ -86,15 +88,11 @@ def _fitter(weights: Path | None) -> Callable[[Face], dict[str, Any]]:
             "blendshapes": dict(zip(names, analysis.scores.round(3).tolist(), strict=True)),
             "fit": {
                 "residual_cm": round(analysis.residual_cm, 4),
-                "px_per_cm": round(analysis.pose.scale / _scale_of(crop_matrix(face.points5_xy, CROP_PX)), 3),
+                "px_per_cm": round(analysis.pose.scale / math.hypot(matrix[0, 0], matrix[1, 0]), 3),
             },
         }
 
     return fit_of
-
-
-def _scale_of(matrix: Any) -> float:
-    return float((matrix[0, 0] ** 2 + matrix[1, 0] ** 2) ** 0.5)
 
 
 def _rounded(values: Any) -> Any:

@@ -112,14 +112,14 @@ def wanted_expressions(
     return found
 
 
-def parse_amounts(words: Sequence[str], option: str) -> dict[str, float]:
-    """Amounts by name of words such as "12=0.8".
+def parse_amounts(au: Sequence[str], control: Sequence[str]) -> dict[str, float]:
+    """Amounts by name of the words after --au and --control, such as "12=0.8".
 
     Raises:
         UsageError: A word has another form, or a name comes twice.
     """
     amounts: dict[str, float] = {}
-    for word in words:
+    for option, word in [*(("--au", word) for word in au), *(("--control", word) for word in control)]:
         name, equals, number = word.partition("=")
         try:
             amount = float(number)

@@ -14,6 +14,7 @@ import torch
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.evaluation import metrics
+from exprgan.evaluation.transfer import report_of_photographs
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import amounts_of
 from exprgan.face_model.vocabulary import class_recipes
@@ -27,8 +28,12 @@ from exprgan.weights import NetworkFiles
 
 
 @torch.inference_mode()
-def report_of(files: NetworkFiles, data: Path, *, faces: int | None = None) -> dict[str, Any]:
+def report_of(
+    files: NetworkFiles, data: Path, *, faces: int | None = None, landmarker: Path | None = None
+) -> dict[str, Any]:
     """Means by expression at full strength: PSNR inside the face in dB, with that of the prior alone.
+
+    With a landmarker, MediaPipe's face_landmarker.task, also the agreement of transfers between photographs.
 
     Args:
         files: The generator.
@@ -62,4 +67,7 @@ def report_of(files: NetworkFiles, data: Path, *, faces: int | None = None) -> d
                     for key, part in shown.items()
                 }
             )
-    return {"open-faces val": metrics.means(rows)}
+    figures: dict[str, Any] = {"open-faces val": metrics.means(rows)}
+    if landmarker:
+        figures |= report_of_photographs(files, data, landmarker=landmarker, faces=faces)
+    return figures

@@ -27,6 +27,7 @@ from exprgan.weights import NetworkFiles, find
 
 EXAMINERS: dict[str, Callable[..., dict[str, Any]]] = {
     "unified": unified.report_of,
+    "face_model": transfer.report_of_photographs,
     "corrections": corrections.report_of,
     "transfer": transfer.report_of,
     "unet": segmentation.report_of,
@@ -95,7 +96,9 @@ def main() -> None:
         "--faces", type=int, help="faces of open-faces, at most: unified, corrections, transfer"
     )
     some.add_argument("--segmenter", help="weights whose masks condition the generator, or none: unified")
-    some.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker.task: transfer")
+    some.add_argument(
+        "--landmarker", type=Path, help="MediaPipe's face_landmarker.task: transfer, face_model, corrections"
+    )
     some.add_argument("--detector", choices=("builtin", "retinaface"), help="what proposes faces: landmarks")
     some.add_argument(
         "--photo-labels",

@@ -30,7 +30,6 @@ from exprgan.action_units import SCORES
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.edit.systems import FaceModelSystem, load_system
-from exprgan.errors import UsageError
 from exprgan.evaluation import metrics
 from exprgan.evaluation.outside import Landmarker
 from exprgan.expressions import EXPRESSIONS
@@ -45,7 +44,6 @@ from exprgan.teacher.mixed_renders import MixedRenders, mixtures_of
 from exprgan.training import losses
 from exprgan.training.transfer import MIXED_FOLDER
 from exprgan.weights import NetworkFiles
-from exprgan.weights.find import FACE_MODEL_SYSTEMS
 
 SEED = 0
 
@@ -199,6 +197,23 @@ def _length(vectors: Tensor) -> Tensor:
     return vectors.norm(dim=1, keepdim=True)
 
 
+def report_of_photographs(
+    files: NetworkFiles, data: Path, *, landmarker: Path, faces: int | None = 60
+) -> dict[str, Any]:
+    """Agreement between photographs of transfer by the face model, with a generator's corrections or alone.
+
+    Args:
+        files: face_model or corrections.
+        data: Folder with open-faces.
+        landmarker: MediaPipe's face_landmarker.task, the judge.
+        faces: Half as many as pairs.
+    """
+    photos = OpenFaces(data / "open-faces")
+    with Landmarker(landmarker) as opened:
+        people, pairs = photos.indices("val"), 2 * (faces or 60)
+        return {"photographs": evaluate_photos(FaceModelTransfer(files), photos, people, opened, pairs)}
+
+
 def report_of(
     files: NetworkFiles,
     data: Path,
@@ -219,16 +234,6 @@ def report_of(
         landmarker: MediaPipe's face_landmarker.task, the judge of photographs.
     """
     photos = OpenFaces(data / "open-faces")
-    if files.architecture in FACE_MODEL_SYSTEMS:
-        if landmarker is None:
-            raise UsageError(
-                "Transfer by the face model is judged by --landmarker face_landmarker.task alone."
-            )
-        with Landmarker(landmarker) as opened:
-            by_model = FaceModelTransfer(files)
-            return {
-                "photographs": evaluate_photos(by_model, photos, photos.indices("val"), opened, 2 * faces)
-            }
     network = files.load()
     assert isinstance(network, TransferNet)
     eight = TeacherCache(photos, teacher, cache)

@@ -57,7 +57,6 @@ def test_change_leak_and_correlation_are_those_of_the_edits() -> None:
     assert table[-1].startswith("| AU6 | – | – | – | – |")
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize(
     ("name", "scores"),
     [
