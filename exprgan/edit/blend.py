@@ -78,13 +78,13 @@ class Edit:
     def from_prior(cls, prior: Prior, corrections: tuple[NDArray[np.float32], ...] | None = None) -> Edit:
         """The edit that geometry knows, faded out towards the border of the generator's window.
 
-        corrections: flow_px (256, 256, 2), log shade and log light (256, 256, 3), as
+        corrections: flow_px (256, 256, 2), log shade and log light (256, 256, 3), deepening (256, 256, 1), as
         `exprgan.models.corrections.Corrections`; `compose` there shows what they do. None are none.
         """
-        taper = _taper()[..., None]
+        taper, deepening = _taper()[..., None], np.zeros((CROP_PX, CROP_PX, 1), np.float32)
         flow, cuts, shade = prior.flow_px * taper, prior.cuts, np.zeros((CROP_PX, CROP_PX, 3), np.float32)
         if corrections is not None:
-            more_flow, more_shade, light = (part * taper for part in corrections)
+            more_flow, more_shade, light, deepening = (part * taper for part in corrections)
             flow, shade = flow + more_flow, more_shade
             cuts = tuple(_corrected(cut, more_flow, light) for cut in cuts)
         covered = [(cut, prior.cover(cut)) for cut in cuts]
@@ -94,7 +94,8 @@ class Edit:
         folds = None
         if prior.log_ratio is not None:
             on_skin = cv2.erode((prior.chart_px[..., 0] >= 0).astype(np.float32), np.ones((5, 5)))
-            folds = np.dstack([prior.chart_px, on_skin[..., None] * taper]).astype(np.float32)
+            depth = on_skin[..., None] * taper * (1 + deepening)
+            folds = np.dstack([prior.chart_px, depth]).astype(np.float32)
         weight = _weight(
             flow, np.dstack([prior.folds()[..., None] * taper, shade]), mask * taper[..., 0], None
         )

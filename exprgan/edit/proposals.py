@@ -102,7 +102,7 @@ def _note(fitted: float, share: float) -> str:
 def _corrections(
     generator: nn.Module, face: PreparedFace, prior: Prior, amounts: Amounts, face_model: FaceModel
 ) -> tuple[np.ndarray, ...]:
-    """flow_px (256, 256, 2), shade and light (256, 256, 3), float32."""
+    """flow_px (256, 256, 2), shade and light (256, 256, 3), deepening (256, 256, 1), float32."""
     from exprgan.face_model.amounts import extent_of, vector_of
 
     device = face.crop.device

@@ -18,7 +18,7 @@ from exprgan.evaluation.transfer import report_of_photographs
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import amounts_of
 from exprgan.face_model.vocabulary import class_recipes
-from exprgan.models.corrections import Corrections, compose
+from exprgan.models.corrections import compose, nothing_of
 from exprgan.models.pixels import signed
 from exprgan.samples.own_fits import Fitter
 from exprgan.samples.prior_pairs import Person, PriorMix, PriorPairs
@@ -57,8 +57,8 @@ def report_of(
             batch = {key: torch.from_numpy(np.asarray(value))[None] for key, value in sample.items()}
             prior = prior_of(batch)
             change = corrections_of(model, batch, prior)  # type: ignore[arg-type]
-            nothing = Corrections(*(torch.zeros_like(part) for part in change))
             source, target = signed(batch["source"]), signed(batch["target"])
+            nothing = nothing_of(source)
             weight = (batch["importance"] > 64).float()
             shown = {"psnr_db": change, "psnr_prior_db": nothing}
             rows[name].append(

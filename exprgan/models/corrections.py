@@ -2,8 +2,9 @@
 
 Form as in `exprgan.models.unified` (arXiv 2112.04603, reconstructed): a global branch on the whole face and local ones
 on eyes, nose and mouth, conditioned by soft masks. Ours: the branches see the prior of an edit
-(`exprgan.face_model.prior`) beside the crop, and put out corrections on it, a displacement, a shading factor and a
-factor on the light in an opened mouth. They start at none, so an untrained generator edits as the prior alone does.
+(`exprgan.face_model.prior`) beside the crop, and put out corrections on it, a displacement, a shading factor, how deep
+the folds are and a factor on the light in an opened mouth. They start at none, so an untrained generator edits as the
+prior alone does.
 """
 
 from __future__ import annotations
@@ -48,17 +49,30 @@ class PriorMaps(NamedTuple):
 
 
 class Corrections(NamedTuple):
-    """What is added to the prior: flow_px (N, 2, H, W), log shade (N, 3, H, W) and log light (N, 3, H, W)."""
+    """What is added to the prior: flow_px (N, 2, H, W), log shade and log light (N, 3, H, W), deepening (N, 1, H, W).
+
+    Folds are 1 + deepening times as deep, which is -1 to 1.
+    """
 
     flow_px: Tensor
     shade: Tensor
     light: Tensor
+    deepening: Tensor
+
+    def without_motion(self) -> Corrections:
+        """The same, without gradients to the displacement."""
+        return self._replace(flow_px=self.flow_px.detach())
+
+
+def nothing_of(image: Tensor) -> Corrections:
+    """No corrections for pictures (N, 3, H, W)."""
+    return Corrections(*(torch.zeros_like(image[:, :count]) for count in (2, 3, 3, 1)))
 
 
 def compose(image: Tensor, prior: PriorMaps, change: Corrections, chart: MouthChart) -> Tensor:
     """The edited pictures (N, 3, H, W), RGB in [-1, 1] or slightly beyond, as the editor's blend makes them."""
     skin = (warp(image, prior.flow_px + change.flow_px) + 1) * torch.exp(change.shade)
-    skin = skin * _fold_gain(skin, prior.folds) - 1
+    skin = skin * _fold_gain(skin, prior.folds * (1 + change.deepening)) - 1
     shown = (warp(image, prior.cut_flow_px + change.flow_px) + 1) * torch.exp(prior.cut_shade) - 1
     edited = skin + prior.cut_cover * (shown - skin)
     inside = chart(torch.cat([prior.interior[:, :2], prior.interior[:, 2:] + change.light], dim=1))
@@ -101,7 +115,7 @@ class CorrectionGenerator(nn.Module):
         self.chart = MouthChart()
         # crop, its edit by the prior alone, and the prior's maps but for the place on the chart
         seen = 3 + 3 + 2 + 1 + 2 + 1 + 1
-        sizes = {"condition_width": width, "out_channels": 4 * 5 + 3}
+        sizes = {"condition_width": width, "out_channels": 4 * 6 + 3}
         self.global_branch = Branch(in_channels=16 * (seen + len(REGIONS)), widths=global_widths, **sizes)
         names = REGIONS if local_widths else ()
         self.local_branches = nn.ModuleDict(
@@ -135,9 +149,8 @@ class CorrectionGenerator(nn.Module):
     ) -> Corrections:
         """Corrections of what `WINDOW` cuts out of crops; arguments as for `forward`."""
         condition = self.condition(coefficients)
-        nothing = Corrections(*(torch.zeros_like(image[:, :count]) for count in (2, 3, 3)))
         with torch.no_grad():
-            drawn = compose(image, prior, nothing, self.chart)
+            drawn = compose(image, prior, nothing_of(image), self.chart)
         flows = (prior.flow_px * FLOW_SCALE, prior.folds, prior.cut_flow_px * FLOW_SCALE)
         seen = torch.cat([image, drawn, *flows, prior.cut_cover, prior.cover], dim=1)
         if torch.is_autocast_enabled(image.device.type):
@@ -150,10 +163,11 @@ class CorrectionGenerator(nn.Module):
             region, own_mask = reach[:, place : place + 1], masks[:, 16 * place : 16 * (place + 1)]
             out = out + region * branch(torch.cat([cells * region, own_mask], dim=1), condition)
         amount = extent.float()[:, None, None, None]
-        maps = double(F.pixel_shuffle(out[:, :20].float(), 2)) * amount
-        light = F.interpolate(out[:, 20:].float(), scale_factor=4.0, mode="bilinear") * amount
+        maps = double(F.pixel_shuffle(out[:, :24].float(), 2)) * amount
+        light = F.interpolate(out[:, 24:].float(), scale_factor=4.0, mode="bilinear") * amount
         return Corrections(
             MAX_FLOW_PX * torch.tanh(maps[:, :2] * (4 / MAX_FLOW_PX)),
-            MAX_SHADE * torch.tanh(maps[:, 2:] / MAX_SHADE),
+            MAX_SHADE * torch.tanh(maps[:, 2:5] / MAX_SHADE),
             MAX_LIGHT * torch.tanh(light / MAX_LIGHT),
+            torch.tanh(maps[:, 5:]),
         )

@@ -60,6 +60,10 @@ class Fits:
         parts = (self._arrays[f"{part}_{name}"][row] for part in ("landmarks", "scores", "true_scores"))
         return Fit(*(part.astype(np.float64) for part in parts))
 
+    def true_scores(self, name: str, rows: list[int]) -> NDArray[np.float64]:
+        """Coefficients (len(rows), 51) fitted to the true landmarks."""
+        return self._arrays[f"true_scores_{name}"][rows].astype(np.float64)
+
 
 class Fitter:
     """Fits crops by our own network alone.

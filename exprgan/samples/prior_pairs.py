@@ -6,6 +6,9 @@ Three kinds, sample n being a pure function of (seed, n):
   come with the photographs, which are better; what is asked for is a class, a mixture of two or some shapes;
 * render -> another render of the same photo, from expressive faces to neutral and to others;
 * two frames of one rendered identity of synthetic-faces, true pictures both.
+
+For discriminators each sample can have a photograph beside it that shows about what the edit is to show, and photos can
+go without an answer: what a true picture looks like, only discriminators say of these.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ from exprgan.samples.pairs import importance_of, regions_of
 UNMOVED = np.eye(2, 3)
 UNSEEN_SHAPES = ("PupilDilate", "cheekPuff", "jawForward", "mouthClose")
 """Shapes that a picture shows too little of to be drawn at random."""
+SCORE_TOLERANCE = 0.1
+"""Added to each coefficient's standard deviation where expressions are compared, so that rare ones do not rule."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class PriorMix:
     true_shapes: float = (
         0.5  # of frames of synthetic-faces, those asked for by their shapes rather than their class
     )
+    answered: float = 1.0  # of photo -> render, those with the render
+    reals: int = 0  # a real photograph is drawn from so many of the likest expressions; 0 for none
 
 
 class Person(NamedTuple):
@@ -87,6 +94,7 @@ class PriorPairs:
         self.faces, self.rows, self.synthetic, self.fits = faces, rows, synthetic, fits
         self.face_model, self.mix = face_model, mix
         self._people = synthetic.identities("train") if synthetic else []
+        self._shown = fits.true_scores("open-faces", rows) if fits is not None and mix.reals else None
 
     def __call__(self, seed: int, number: int) -> dict[str, Any]:
         """Sample `number`: arrays of the window of `exprgan.models.unified.WINDOW`, see `_sample`."""
@@ -98,7 +106,9 @@ class PriorPairs:
         amounts = self.draw(rng)
         if kind < self.mix.synthetic + self.mix.between:
             return self._between(person, amounts, rng)
-        return self.photo_sample(person, amounts, rng)
+        if rng.random() < self.mix.answered:
+            return self.photo_sample(person, amounts, rng)
+        return self._sample(person, amounts, None, None, rng)
 
     def draw(self, rng: np.random.Generator) -> Amounts:
         """What is asked for, at random."""
@@ -135,10 +145,10 @@ class PriorPairs:
             amounts = replace(amounts, replaced=float(rng.uniform(0.3, 1)), regions=regions)
         return amounts
 
-    def _photo(self, rng: np.random.Generator) -> Person:
-        """A photograph, moved and in other colours."""
+    def _photo(self, rng: np.random.Generator, row: int | None = None) -> Person:
+        """A photograph, any if its row is not given, moved and in other colours."""
         assert self.fits is not None
-        row = self.rows[int(rng.integers(len(self.rows)))]
+        row = self.rows[int(rng.integers(len(self.rows)))] if row is None else row
         own = self.fits.of("open-faces", row)
         person = Person(
             self.faces.image(row), own.landmarks_px, own.scores, self.faces.landmarks_px(row), own.true_scores
@@ -217,28 +227,36 @@ class PriorPairs:
             np.isin(np.stack([before, after]), parts).any(axis=0).astype(np.uint8), np.ones((7, 7))
         )
         importance = np.maximum(masks.astype(np.uint8) * 128, wide * 255).astype(np.uint8)
-        return self._sample(person, amounts, pictures[1], _moved(importance, matrix), rng)
+        sample = self._sample(person, amounts, pictures[1], _moved(importance, matrix), rng)
+        return sample | {"compared": np.float32(0)}
 
     def _sample(
         self,
         person: Person,
         amounts: Amounts,
-        target: NDArray[np.uint8],
-        importance: NDArray[np.uint8],
+        target: NDArray[np.uint8] | None,
+        importance: NDArray[np.uint8] | None,
         rng: np.random.Generator,
     ) -> dict[str, Any]:
         """Arrays of a sample, (C, 192, 192) but for the true flow at half of it.
 
-        source, seen, target: uint8 RGB, the picture, as the network sees it, and the answer. regions, importance:
+        source, seen, target: uint8 RGB, the picture, as the network sees it, and the answer, the picture itself if
+        there is none. answered, compared float32: 1 with an answer, and 1 for photographs. regions, importance:
         uint8. Maps of `exprgan.models.corrections.PriorMaps` float16, named prior_... true_flow_px float16 and its
-        weight, 0 where it is not known. coefficients float32 (109,), extent float32.
+        weight, 0 where it is not known. coefficients float32 (109,), extent float32. With `PriorMix.reals` also real
+        and real_importance.
         """
         prior = self.face_model.prior(
             person.image, analysis_of(self.face_model, person.own_px, person.own_scores), amounts
         )
         seen = spoil(person.image, rng)
         source = person.image
-        if rng.random() < 0.06:
+        is_answered = target is not None
+        target = source if target is None else target
+        if importance is None:
+            importance = importance_of(person.own_px[:, :2], prior.target_px[:, :2])
+        is_grey = rng.random() < 0.06
+        if is_grey:
             source, target, seen = to_grey(source), to_grey(target), to_grey(seen)
         half = WINDOW[2] // 2
         sample = {
@@ -251,9 +269,30 @@ class PriorPairs:
             "true_flow_weight": np.zeros((1, half, half), bool),
             "coefficients": vector_of(amounts, self.face_model.basis),
             "extent": np.float32(extent_of(amounts)),
+            "answered": np.float32(is_answered),
+            "compared": np.float32(1),
         }
+        if self._shown is not None:
+            sample |= self._real(person, amounts, is_grey, rng)
         return sample | {
             f"prior_{name}": _window(part.astype(np.float16)) for name, part in prior.maps().items()
+        }
+
+    def _real(
+        self, person: Person, amounts: Amounts, is_grey: bool, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """A photograph of someone who shows about what the edit is to show, moved and in other colours."""
+        assert self._shown is not None
+        names = self.face_model.basis.measured_names
+        wanted = _scores_with(self.face_model, person.own_scores, amounts)
+        vector = np.array([wanted[name] for name in names])
+        distance = np.square((self._shown - vector) / (self._shown.std(axis=0) + SCORE_TOLERANCE)).sum(axis=1)
+        likest = np.argpartition(distance, self.mix.reals)[: self.mix.reals]
+        other = self._photo(rng, self.rows[int(rng.choice(likest))])
+        image = to_grey(other.image) if is_grey else other.image
+        return {
+            "real": _window(image.transpose(2, 0, 1)),
+            "real_importance": _window(importance_of(other.true_px[:, :2])[None]),
         }
 
 

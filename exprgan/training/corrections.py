@@ -1,26 +1,39 @@
-"""Training of the generator on the face model's prior, with paired supervision.
+"""Training of the generator on the face model's prior: paired where there is truth, by discriminators elsewhere.
 
-The prior of each sample is fitted to our own landmarks, the answer comes from better ones or is a true picture
-(`exprgan.samples.prior_pairs`), so what is learned is what the fit gets wrong. Paired supervision is our addition to
-arXiv 2112.04603, whose losses are unpaired.
+Paired: the prior of each sample is fitted to our own landmarks, the answer comes from better ones or is a true picture
+(`exprgan.samples.prior_pairs`), so what is learned is what the fit gets wrong; an addition to arXiv 2112.04603, whose
+losses are unpaired. Adversarial: global and local discriminators hold edits against photographs of like expressions.
+What they teach is light, folds and the mouth's inside; where things move is the face model's to say, so their gradients
+do not reach the displacement.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from exprgan.errors import UsageError
-from exprgan.models import build
-from exprgan.models.corrections import CorrectionGenerator, Corrections, PriorMaps, compose
+from exprgan.models.corrections import (
+    CorrectionGenerator,
+    Corrections,
+    PriorMaps,
+    compose,
+    nothing_of,
+)
+from exprgan.models.critics import FaceCritics
 from exprgan.models.pixels import signed, signed_channels_last, unsigned
 from exprgan.models.unified import MouthChart
 from exprgan.samples.prior_pairs import PriorMix, PriorPairs, make_samples
 from exprgan.training import losses
-from exprgan.training.task import Losses, Task, TrainingFiles
+from exprgan.training.task import Losses, Task, TrainingFiles, Turn
+
+ANCHOR_DECAY = 0.99
+"""Of the moving averages of LeCam's regularisation, a step."""
+REALS = 16
+"""A photograph to hold an edit against is drawn from so many of the likest expressions."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,9 @@ class CorrectionLossWeights:
     lambda_image: float = 8.0  # absolute difference (0.1)
     lambda_gradient: float = 8.0  # absolute difference of neighbours' differences (0.1)
     lambda_size: float = 0.05  # size and roughness of the corrections (0)
+    lambda_adv: float = 0.0  # of the sum over discriminators; 0 goes without them
+    lambda_matching: float = 0.0  # of the discriminators' features, to true pictures where there are
+    lambda_lecam: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,18 +55,35 @@ class CorrectionConfig:
 
     loss: CorrectionLossWeights = field(default_factory=CorrectionLossWeights)
     mix: PriorMix = field(default_factory=PriorMix)
+    adversarial: str = "hinge"  # wgan-gp has no penalty here
+    local_critics: bool = True
+    critic_lr_share: float = 1.0  # of the generator's learning rate
     architecture: dict[str, Any] = field(default_factory=dict)
 
 
+class CorrectionSystem(nn.Module):
+    """The generator and its discriminators."""
+
+    def __init__(self, config: CorrectionConfig) -> None:
+        super().__init__()
+        self.generator = CorrectionGenerator(**config.architecture)
+        self.critics = FaceCritics(local=config.local_critics) if config.loss.lambda_adv else None
+
+
 class CorrectionTask(Task):
-    """Network, samples and losses for `exprgan.training.loop.Trainer`."""
+    """Networks, samples and losses for `exprgan.training.loop.Trainer`."""
 
     def __init__(self, samples: PriorPairs, config: CorrectionConfig) -> None:
         self.samples, self.config = samples, config
+        self.d_adv, self.g_adv = losses.ADVERSARIAL[config.adversarial]
 
     def build(self) -> nn.Module:
-        """A generator with fresh weights, which corrects nothing."""
-        return build("corrections", **self.config.architecture)
+        """A generator with fresh weights, which corrects nothing, and the discriminators if there are any."""
+        return CorrectionSystem(self.config)
+
+    def averaged(self, model: CorrectionSystem) -> nn.Module:
+        """The generator."""
+        return model.generator
 
     def description(self) -> dict[str, Any]:
         """How to build the generator."""
@@ -60,12 +93,70 @@ class CorrectionTask(Task):
         """Sample `number` of `PriorPairs`."""
         return self.samples(seed, number)
 
-    def loss(self, model: CorrectionGenerator, batch: dict[str, Tensor]) -> Losses:
+    def turns(self, model: CorrectionSystem) -> list[Turn]:
+        """The discriminators' turn, if there are any, and the generator's."""
+        generator = Turn("G", model.generator.parameters(), lambda batch: self.g_loss(model, batch))
+        if model.critics is None:
+            return [generator]
+        groups = [{"params": list(model.critics.parameters()), "lr_share": self.config.critic_lr_share}]
+        return [Turn("D", groups, lambda batch: self.d_loss(model, batch)), generator]
+
+    def d_loss(self, model: CorrectionSystem, batch: dict[str, Tensor]) -> Losses:
+        """L_D summed over the discriminators, with LeCam's regularisation; the generator only looks on."""
+        critics, rows = model.critics, batch["compared"] > 0
+        assert critics is not None
+        source = signed(batch["source"])
+        if not bool(rows.any()):
+            return torch.stack([parameter.sum() for parameter in critics.parameters()]).sum() * 0, {}
+        with torch.no_grad():
+            prior = prior_of(batch)
+            change = corrections_of(model.generator, batch, prior)
+            fake = compose(source, prior, change, model.generator.chart)[rows]
+        real, faces = (
+            signed(batch["real"])[rows],
+            (_face(batch["importance"]), _face(batch["real_importance"])),
+        )
+        on_fake, on_real = critics(fake, faces[0][rows]), critics(real, faces[1][rows])
+        loss, terms = source.new_zeros(()), {}
+        for place, name in enumerate(on_real):
+            said_real, said_fake = on_real[name][0].float(), on_fake[name][0].float()
+            terms[f"D_{name}"] = self.d_adv(said_real, said_fake)
+            regularised = losses.lecam(said_real, said_fake, critics.anchors[place])
+            loss = loss + terms[f"D_{name}"] + self.config.loss.lambda_lecam * regularised
+            with torch.no_grad():
+                means = torch.stack([said_real.mean(), said_fake.mean()])
+                critics.anchors[place] = torch.lerp(means, critics.anchors[place], ANCHOR_DECAY)
+                terms[f"gap_{name}"] = means[0] - means[1]
+        return loss, terms
+
+    def g_loss(self, model: CorrectionSystem, batch: dict[str, Tensor]) -> Losses:
         """Sum of the losses, and its terms; "prior_image" is the image term of the prior alone."""
-        prior = prior_of(batch)
-        change = corrections_of(model, batch, prior)
+        generator, prior, weights = model.generator, prior_of(batch), self.config.loss
+        change = corrections_of(generator, batch, prior)
         with torch.autocast(batch["source"].device.type, enabled=False):
-            return paired_losses(change, prior, model.chart, batch, self.config.loss)
+            loss, terms = paired_losses(change, prior, generator.chart, batch, weights)
+            if model.critics is None:
+                return loss, terms
+            source, face = signed(batch["source"]), _face(batch["importance"])
+            fake = compose(source, prior, change.without_motion(), generator.chart)
+            said = model.critics(fake, face)
+            rows, answered = batch["compared"] > 0, batch["answered"] > 0
+            if bool(rows.any()):
+                each = [self.g_adv(realness[rows].float()) for realness, _ in said.values()]
+                terms["G_adv"] = torch.stack(each).mean()
+                loss = loss + weights.lambda_adv * terms["G_adv"]
+            if weights.lambda_matching and bool(answered.any()):
+                with torch.no_grad():
+                    wanted = model.critics(signed(batch["target"])[answered], face[answered])
+                pairs = [
+                    (ours[answered], theirs)
+                    for name in said
+                    for ours, theirs in zip(said[name][1], wanted[name][1], strict=True)
+                ]
+                terms["matching"] = torch.stack([losses.l1(ours, theirs) for ours, theirs in pairs]).mean()
+                loss = loss + weights.lambda_matching * terms["matching"]
+        terms["deepening"] = change.deepening.detach().mean()
+        return loss, terms
 
     def picture(self, averaged: CorrectionGenerator, batch: dict[str, Tensor]) -> Tensor:
         """Rows of source, prior alone, result, target and the correction's shade."""
@@ -74,11 +165,17 @@ class CorrectionTask(Task):
         with torch.no_grad():
             change = corrections_of(averaged, batch, prior)
             source = signed(batch["source"])
-            alone = compose(source, prior, _nothing(change), averaged.chart)
+            alone = compose(source, prior, nothing_of(source), averaged.chart)
             fake = compose(source, prior, change, averaged.chart)
         columns = [source, alone, fake, signed(batch["target"]), change.shade * 3]
+        columns.append(change.deepening.expand_as(source))
         rows = torch.cat([column.clamp(-1, 1) for column in columns], dim=3)
         return unsigned(torch.cat(list(rows), dim=1))
+
+
+def _face(importance: Tensor) -> Tensor:
+    """Soft mask (N, 1, H, W) float32 of the face out of importance uint8."""
+    return torch.nn.functional.avg_pool2d((importance > 0).float(), 9, 1, 4)
 
 
 def prior_of(batch: dict[str, Tensor]) -> PriorMaps:
@@ -102,21 +199,23 @@ def paired_losses(
     """Losses of corrected edits against the answers of a batch of `PriorPairs`."""
     source, target = signed(batch["source"]), signed(batch["target"])
     importance = batch["importance"].float() / 255
-    weight = losses.LEAST_WEIGHT + losses.FACE_WEIGHT * importance
+    answered = batch["answered"][:, None, None, None]
+    weight = (losses.LEAST_WEIGHT + losses.FACE_WEIGHT * importance) * answered
+    share = weight.mean().clamp(min=1e-6)
     error = (compose(source, prior, change, chart) - target) * weight
-    terms = losses.picture_losses((error, weight.mean()))
+    terms = losses.picture_losses((error, share))
     flow = losses.downsample(_whole_flow(prior, change), 2)
     flow_weight = batch["true_flow_weight"].float() * (0.1 + losses.downsample(importance, 2))
     terms["flow"] = losses.flow_loss(flow, batch["true_flow_px"].float(), flow_weight)
-    sizes = [change.flow_px.abs().mean() / 4, change.shade.abs().mean(), change.light.abs().mean()]
-    rough = [losses.roughness(change.flow_px), losses.roughness(change.shade)]
+    sizes = [part.abs().mean() for part in (change.flow_px / 4, *change[1:3], change.deepening / 4)]
+    rough = [losses.roughness(part) for part in (change.flow_px, change.shade, change.deepening / 4)]
     terms["size"] = torch.stack([*sizes, *rough]).sum()
     factors = {name: getattr(weights, f"lambda_{name}") for name in ("flow", "image", "gradient", "size")}
     total = torch.stack([factors[name] * terms[name] for name in factors]).sum()
     with torch.no_grad():
-        alone = (compose(source, prior, _nothing(change), chart) - target) * weight
-        terms["prior_image"] = alone.abs().mean() / weight.mean()
-        before = losses.downsample(_whole_flow(prior, _nothing(change)), 2)
+        alone = (compose(source, prior, nothing_of(source), chart) - target) * weight
+        terms["prior_image"] = alone.abs().mean() / share
+        before = losses.downsample(_whole_flow(prior, nothing_of(source)), 2)
         terms["prior_flow"] = losses.flow_loss(before, batch["true_flow_px"].float(), flow_weight)
     return total, terms
 
@@ -124,10 +223,6 @@ def paired_losses(
 def _whole_flow(prior: PriorMaps, change: Corrections) -> Tensor:
     """Displacement (N, 2, H, W) of all that the photo shows, openings included."""
     return prior.flow_px + prior.cut_cover * (prior.cut_flow_px - prior.flow_px) + change.flow_px
-
-
-def _nothing(change: Corrections) -> Corrections:
-    return Corrections(*(torch.zeros_like(part) for part in change))
 
 
 def make_task(files: TrainingFiles, config: CorrectionConfig) -> CorrectionTask:
@@ -142,4 +237,6 @@ def make_task(files: TrainingFiles, config: CorrectionConfig) -> CorrectionTask:
             f"{fits} does not exist; make it with `python -m exprgan.samples.own_fits --data {files.folder} "
             f"--output {fits}`."
         )
+    if config.loss.lambda_adv and not config.mix.reals:
+        config = replace(config, mix=replace(config.mix, reals=REALS))
     return CorrectionTask(make_samples(files.folder, fits, config.mix), config)

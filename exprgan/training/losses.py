@@ -187,6 +187,14 @@ ADVERSARIAL = {
 """Adversarial losses by name: the critic's part of (real, fake), the generator's of fake; wgan-gp has a penalty too."""
 
 
+def lecam(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
+    """E |D(x) - a_F|^2 + E |D(G(x, c)) - a_R|^2 with moving averages (a_R, a_F) of D (LeCam, arXiv 2104.03310, eq. 3).
+
+    Keeps a discriminator from overfitting few photographs.
+    """
+    return (real - anchors[1]).square().mean() + (fake - anchors[0]).square().mean()
+
+
 def classification(logits: Tensor, label: Tensor) -> Tensor:
     """Cross-entropy L_cls of class logits (N, K) and labels (N,) int64; samples labelled -1 do not count."""
     known = label >= 0

@@ -47,6 +47,8 @@ _LOSSES = {
     "lambda_cls": "classification",
     "lambda_rec": "cycle",
     "lambda_paired": "paired (to a render's true answer)",
+    "lambda_image": "paired (to a render's true answer)",
+    "lambda_matching": "feature matching",
     "lambda_perceptual": "perceptual",
     "lambda_identity": "identity",
 }
@@ -201,6 +203,7 @@ def losses_of(architecture: str, task: Mapping[str, Any]) -> str:
     """The losses of adversarial training by its settings, in words."""
     if "adversarial" not in task:
         return "the losses of its recipe"
+    task = {**task, **task.get("loss", {})}
     parts = [task["adversarial"].upper().replace("HINGE", "hinge")] if task.get("lambda_adv", 1) else []
     parts += [words for key, words in _LOSSES.items() if task.get(key)]
     region = task.get("region", {})

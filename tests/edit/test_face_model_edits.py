@@ -118,7 +118,7 @@ def test_the_blend_shows_what_the_generator_was_trained_on(geometry: Editor, sam
     prior = model.prior(face.pixels, face.analysis, amounts)
     bump = np.zeros((256, 256, 1), np.float32)
     bump[120:220, 80:176] = 1
-    change = (bump * [2.0, -1.5], bump * [0.1, 0.2, -0.1], bump * [0.3, 0.3, 0.2])
+    change = (bump * [2.0, -1.5], bump * [0.1, 0.2, -0.1], bump * [0.3, 0.3, 0.2], bump * -0.5)
     edit = Edit.from_prior(prior, tuple(part.astype(np.float32) for part in change))
     shown = apply_edit(face.pixels, edit, np.eye(2, 3)).astype(np.float32)
 

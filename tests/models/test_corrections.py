@@ -46,7 +46,7 @@ def inputs(extent: float = 1.0) -> tuple[torch.Tensor, torch.Tensor, PriorMaps, 
 @torch.no_grad()
 def test_a_fresh_generator_corrects_nothing() -> None:
     change = make(trained=False)(*inputs())
-    assert [tuple(part.shape) for part in change] == [(2, channels, 256, 256) for channels in (2, 3, 3)]
+    assert [tuple(part.shape) for part in change] == [(2, channels, 256, 256) for channels in (2, 3, 3, 1)]
     assert all(float(part.abs().max()) == 0 for part in change)
 
 
@@ -56,7 +56,7 @@ def test_corrections_stay_in_the_window_and_within_their_limits() -> None:
     top, left, height, width = WINDOW
     outside = torch.ones(256, 256, dtype=torch.bool)
     outside[top : top + height, left : left + width] = False
-    for part, limit in zip(change, (MAX_FLOW_PX, MAX_SHADE, MAX_LIGHT), strict=True):
+    for part, limit in zip(change, (MAX_FLOW_PX, MAX_SHADE, MAX_LIGHT, 1.0), strict=True):
         assert float(part[..., outside].abs().max()) == 0
         assert 1e-4 < float(part.abs().max()) <= limit
 
@@ -81,7 +81,7 @@ def test_what_is_asked_for_and_each_region_matter() -> None:
 def test_an_empty_prior_without_corrections_is_the_picture() -> None:
     image = inputs()[0]
     nothing = PriorMaps(*(torch.zeros(2, channels, 256, 256) for channels in COUNTS))
-    change = Corrections(*(torch.zeros(2, channels, 256, 256) for channels in (2, 3, 3)))
+    change = Corrections(*(torch.zeros(2, channels, 256, 256) for channels in (2, 3, 3, 1)))
     torch.testing.assert_close(
         compose(image, nothing, change, make(trained=False).chart), image, atol=1e-4, rtol=0
     )
@@ -92,7 +92,7 @@ def test_cuts_and_interior_cover_the_skin() -> None:
     chart = make(trained=False).chart
     image = inputs()[0]
     nothing = PriorMaps(*(torch.zeros(2, channels, 256, 256) for channels in COUNTS))
-    change = Corrections(*(torch.zeros(2, channels, 256, 256) for channels in (2, 3, 3)))
+    change = Corrections(*(torch.zeros(2, channels, 256, 256) for channels in (2, 3, 3, 1)))
     far = torch.full((2, 2, 256, 256), 10.0)
     moved = compose(image, nothing._replace(flow_px=far), change, chart)
     covered = nothing._replace(flow_px=far, cut_cover=torch.ones(2, 1, 256, 256))
@@ -107,7 +107,7 @@ def test_cuts_and_interior_cover_the_skin() -> None:
 def test_folds_darken_less_red_and_hold_back_near_white() -> None:
     chart = make(trained=False).chart
     nothing = PriorMaps(*(torch.zeros(1, channels, 8, 8) for channels in COUNTS))
-    change = Corrections(*(torch.zeros(1, channels, 8, 8) for channels in (2, 3, 3)))
+    change = Corrections(*(torch.zeros(1, channels, 8, 8) for channels in (2, 3, 3, 1)))
     grey = torch.zeros(1, 3, 8, 8)
     dark = compose(grey, nothing._replace(folds=torch.full((1, 1, 8, 8), -0.4)), change, chart)
     assert float(dark[0, 0].mean()) > float(dark[0, 2].mean())
