@@ -34,3 +34,7 @@ def class_ids(names: Iterable[str]) -> list[int]:
     [1, 2, 3, 4, 5, 6, 7, 10, 11, 12]
     """
     return [CLASS_NAMES.index(name) for name in names]
+
+
+DENTITIONS = ("even", "broad", "oval", "gapped", "crowded", "worn", "young")
+"""The sets of teeth that are drawn (`exprgan.models.mouth_interior`); the first is the one that all networks know."""

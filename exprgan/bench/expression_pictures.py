@@ -18,10 +18,13 @@ from exprgan.edit.scene import Scene
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.expression import Expression
 from exprgan.face_model.vocabulary import controls
+from exprgan.face_parts import DENTITIONS
 
 PANEL_PX, LABEL_PX, COLUMNS = 220, 24, 6
 ONE_SIDED = ("AU46", "wink")
 """Shown on one side, as they are meant."""
+SMILE, MOUTH = Expression.parse(None, {"smile": 1.0, "mouthUpperUp": 0.5, "jawOpen": 0.25}), (0.27, 0.5, 0.46)
+"""What shows teeth, and where in a crop: left, top and side in shares of its side."""
 
 
 def sheets() -> dict[str, list[Expression]]:
@@ -38,16 +41,35 @@ def sheets() -> dict[str, list[Expression]]:
 
 def sheet(editor: Editor, scene: Scene, expressions: list[Expression]) -> Image.Image:
     """The face before and in each expression, labelled."""
-    (face,) = scene.faces
-    to_panel = face.matrix * (PANEL_PX / face.pixels.shape[0])
-
-    def panel(pixels: NDArray[np.uint8]) -> Image.Image:
-        return Image.fromarray(cv2.warpAffine(pixels, to_panel, (PANEL_PX, PANEL_PX), flags=cv2.INTER_AREA))
-
-    cells = [("photo", panel(scene.photo.pixels))]
+    cells = [("photo", _panel(scene, scene.photo.pixels))]
     for expression in expressions:
         label = expression.class_name or next(iter(expression.controls))
-        cells.append((label, panel(editor.edit(scene, expression).image)))
+        cells.append((label, _panel(scene, editor.edit(scene, expression).image)))
+    return _page(cells)
+
+
+def teeth_sheet(editor: Editor, photo: Path) -> Image.Image:
+    """A smile with each set of teeth, the mouth alone, labelled."""
+    cells = []
+    for name in DENTITIONS:
+        scene = editor.prepare(photo, teeth=name)
+        cells.append((name, _panel(scene, editor.edit(scene, SMILE).image, MOUTH)))
+    return _page(cells)
+
+
+def _panel(
+    scene: Scene, pixels: NDArray[np.uint8], box: tuple[float, float, float] = (0, 0, 1)
+) -> Image.Image:
+    """A part of the face's crop: left, top and side in shares of the crop's."""
+    (face,) = scene.faces
+    left, top, side = box
+    scale = PANEL_PX / (side * face.pixels.shape[0])
+    matrix = face.matrix * scale
+    matrix[:, 2] -= np.array([left, top]) * PANEL_PX / side
+    return Image.fromarray(cv2.warpAffine(pixels, matrix, (PANEL_PX, PANEL_PX), flags=cv2.INTER_AREA))
+
+
+def _page(cells: list[tuple[str, Image.Image]]) -> Image.Image:
     rows = -(-len(cells) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * PANEL_PX, rows * (PANEL_PX + LABEL_PX)), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
@@ -70,6 +92,7 @@ def main() -> None:
     for name, expressions in sheets().items():
         page = sheet(editor, scene, expressions)
         page.save(arguments.output / f"expressions-{name}.jpg", quality=82)
+    teeth_sheet(editor, arguments.photo).save(arguments.output / "expressions-teeth.jpg", quality=82)
 
 
 if __name__ == "__main__":

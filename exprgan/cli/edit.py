@@ -96,6 +96,20 @@ def edit(
         float, typer.Option(metavar="NUMBER", help="Factor on all of it, from 0 (the input) to 1.5.")
     ] = 1.0,
     face: options.FaceOption = "largest",
+    teeth: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Teeth of opened mouths: auto (their own if seen), even, broad, oval, gapped, crowded, worn or young.",
+            autocompletion=options.complete_teeth,
+        ),
+    ] = "auto",
+    teeth_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTO", help="Take the teeth from this photo of the same person.", show_default=False
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -154,23 +168,35 @@ def edit(
         plan = plan_jobs(sources, plan_options)
 
     from exprgan.edit.batch import EditSettings, PhotoWork, weights_hash
-    from exprgan.edit.manifest import Manifest
+    from exprgan.edit.manifest import Manifest, sha256_of
     from exprgan.photos import image_io
     from exprgan.weights import find_system
 
     files = find_system(model, weights)  # refuses a wrong name before anything else is done
     for expression in expressions.values():
         expression.check(strength, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
+    _check_teeth(teeth, teeth_from, shows_teeth=files.architecture in FACE_MODEL_SYSTEMS)
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
+    source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
+    editor = None if dry_run else _load_editor(files, device, detector, weights_dir, out)
     work = PhotoWork(
-        None if dry_run else _load_editor(files, device, detector, weights_dir, out),
-        EditSettings(strength, face, detector, not no_provenance, strip_metadata, model),
+        editor,
+        EditSettings(
+            strength,
+            face,
+            detector,
+            not no_provenance,
+            strip_metadata,
+            model,
+            teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
+        ),
         expressions=expressions,
         manifest=manifest,
         weights=weights_hash(files) if manifest else "",
         overwrite=overwrite or (is_piped and output is None),
         skip_existing=skip_existing,
+        teeth=editor.teeth_from(source_of_teeth) if editor and source_of_teeth else None,
         read=_read_stdin if is_piped else image_io.read_bytes,
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
@@ -182,6 +208,18 @@ def edit(
         _edit_single(plan, work, out)
     else:
         _edit_batch(plan, work, jobs, fail_fast, out)
+
+
+def _check_teeth(name: str, photo: Path | None, *, shows_teeth: bool) -> None:
+    from exprgan.edit.teeth import check_teeth
+
+    check_teeth(name)
+    if photo is not None and name != "auto":
+        raise UsageError("--teeth and --teeth-from say two things; give one of them.")
+    if (photo is not None or name != "auto") and not shows_teeth:
+        raise UsageError(
+            "--teeth and --teeth-from go with the face model; leave out --model, or give corrections or face_model."
+        )
 
 
 def _check_recipe(path: Path, expressions: Mapping[str, Expression], *, overwrite: bool) -> None:

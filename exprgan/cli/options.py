@@ -11,6 +11,7 @@ import typer
 from exprgan.cli.output import Format
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.vocabulary import control_names
+from exprgan.face_parts import DENTITIONS
 from exprgan.weights.find import SYSTEMS
 
 
@@ -30,6 +31,7 @@ complete_expression = _completion(*EXPRESSIONS, "all")
 complete_control = _completion(*(f"{name}=" for name in control_names()))
 complete_transfer = _completion("corrections", "face_model", "transfer")
 complete_one_face = _completion("largest", "center")
+complete_teeth = _completion("auto", *DENTITIONS)
 
 FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
 QuietOption = Annotated[

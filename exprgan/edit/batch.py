@@ -34,6 +34,7 @@ from exprgan.weights.find import DEFAULT_SYSTEM
 if TYPE_CHECKING:
     from exprgan.edit.editor import Editor
     from exprgan.edit.scene import EditResult, FaceOutcome
+    from exprgan.face_model.teeth import Teeth
     from exprgan.photos.photo import Photo
 
 BESIDE_THE_SYSTEM = ("bisenet", "face_model", "face_proposer", "landmarks", "unet")
@@ -54,6 +55,7 @@ class EditSettings:
     provenance: bool = True
     strip_metadata: bool = False
     model: str = DEFAULT_SYSTEM
+    teeth: str = "auto"  # name, or the hash of the photo that they are taken from
 
 
 @dataclass
@@ -139,6 +141,7 @@ class PhotoWork:
         weights: `weights_hash` of the editor's.
         overwrite: Whether files that exist may be replaced.
         skip_existing: Whether files that the manifest proves finished are left.
+        teeth: Taken from a photo; None goes by the settings.
         read, write: The way of a photo's bytes in and of a result's out.
     """
 
@@ -152,13 +155,14 @@ class PhotoWork:
         weights: str = "",
         overwrite: bool = False,
         skip_existing: bool = False,
+        teeth: Teeth | None = None,
         read: Callable[[Path], bytes] = image_io.read_bytes,
         write: Callable[[Path, bytes], None] = image_io.write_atomic,
     ) -> None:
         self.editor, self.settings, self.manifest, self.weights = editor, settings, manifest, weights
         self.expressions = dict(expressions or {})
         self.overwrite, self.skip_existing = overwrite, skip_existing
-        self.read, self.write = read, write
+        self.read, self.write, self.teeth = read, write, teeth
 
     def __call__(self, job: Job) -> PhotoReport:
         """Do a job; an error is in the report."""
@@ -234,7 +238,8 @@ class PhotoWork:
         if self.editor is None:
             raise ValueError("work without an editor can only be planned")
         with report.timed("prepare"):
-            scene = self.editor.prepare(photo, self.settings.face)
+            teeth = self.teeth or self.settings.teeth
+            scene = self.editor.prepare(photo, self.settings.face, teeth=teeth)
         report.faces = scene.outcomes
         report.notes = (*photo.notes, *left_alone(scene.outcomes))
         shown: list[EditResult] = []

@@ -311,13 +311,15 @@ def _paint(edit: Edit, patch: _Patch) -> NDArray[np.float32]:
     """What is shown under the mask at the photo's resolution, float32 RGB (h, w, 3) in [0, 1] or a little more."""
     if edit.interior is None:
         return _spread(edit.paint, patch, cv2.INTER_CUBIC)
-    return _interior(edit.interior, edit.is_grey, patch)
+    return _interior(edit.interior, mouth_interior.drawn(), edit.is_grey, patch)
 
 
-def _interior(interior: NDArray[np.float32], is_grey: bool, patch: _Patch) -> NDArray[np.float32]:
+def _interior(
+    interior: NDArray[np.float32], chart: mouth_interior.Chart, is_grey: bool, patch: _Patch
+) -> NDArray[np.float32]:
     """The chart of a mouth's inside as the patch sees it, float32 RGB (h, w, 3) in [0, 1] or a little more."""
     place, log_light = np.split(_spread(interior, patch), [2], axis=2)
-    colours = mouth_interior.sample(place, CROP_PX_PER_CM / patch.scale) * np.float32(1 / 255)
+    colours = chart.sample(place, CROP_PX_PER_CM / patch.scale) * np.float32(1 / 255)
     paint = colours * np.exp(log_light)
     return paint.mean(axis=2, keepdims=True) if is_grey else paint
 
@@ -354,7 +356,9 @@ def _show_cut(edited: NDArray[np.float32], image: NDArray[Any], edit: Edit, cut:
     part = strip.part(rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
     inside = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
     if cut.interior is not None:
-        shown = _interior(cut.interior, edit.is_grey, part) * np.float32(np.iinfo(image.dtype).max)
+        shown = _interior(cut.interior, cut.teeth.chart, edit.is_grey, part) * np.float32(
+            np.iinfo(image.dtype).max
+        )
     else:
         shown = _warp_photo(image, cut.flow_px, part)
         if cut.shade is not None:

@@ -16,13 +16,16 @@ from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
 from exprgan.edit.systems import load_parts
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import Expression
+from exprgan.face_parts import DENTITIONS
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.detectors import open_detector
+from exprgan.photos.colour import srgb_uint8
 from exprgan.weights import NetworkFiles, find_system
 from exprgan.weights.find import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
     from exprgan.face_model.model import FaceModel
+    from exprgan.face_model.teeth import Teeth
 
 
 class Editor:
@@ -105,6 +108,7 @@ class Editor:
         *,
         controls: Mapping[str, float] | None = None,
         region: str | Sequence[str] | None = None,
+        teeth: str | Teeth = "auto",
     ) -> EditResult:
         """Give faces of a photo another expression.
 
@@ -117,6 +121,9 @@ class Editor:
             face: largest, all, center or an index into the faces as `exprgan faces` lists them.
             controls: Amounts of action units, controls and ARKit shapes by name, such as {"AU12": 0.8, "gaze_x": -0.4}.
             region: One or more of brows, eyes, nose and mouth; the rest keeps its expression.
+            teeth: What is seen where a mouth opens: auto (the face's own where the photo shows them, else drawn ones
+                that suit it), one of `exprgan.face_parts.DENTITIONS`, or what `teeth_from` has found. A
+                scene has its own.
 
         Raises:
             UsageError: An option is impossible.
@@ -126,7 +133,7 @@ class Editor:
         """
         expression = wanted(to, controls, region)
         expression.check(strength, only_eight=self.face_model is None)
-        scene = image if isinstance(image, Scene) else self.prepare(image, face)
+        scene = image if isinstance(image, Scene) else self.prepare(image, face, teeth=teeth)
         return scenes.apply(
             scene,
             lambda prepared: self._propose(prepared, expression, strength),
@@ -136,7 +143,9 @@ class Editor:
             weights=self.weights,
         )
 
-    def prepare(self, image: ImageInput, face: str | int = "largest") -> Scene:
+    def prepare(
+        self, image: ImageInput, face: str | int = "largest", *, teeth: str | Teeth = "auto"
+    ) -> Scene:
         """Find, choose and analyse the faces of a photo once, for several edits.
 
         Args and Raises: as for `edit`.
@@ -147,8 +156,41 @@ class Editor:
             detector=self.detector,
             segmenter=self.segmenter,
             face_model=self.face_model,
+            teeth=teeth,
             device=self.device,
         )
+
+    def teeth_from(self, image: ImageInput, face: str | int = "largest") -> Teeth:
+        """The teeth that a face shows in a photo, for edits of other photos of the same person.
+
+        Raises:
+            UsageError: It shows too few of them, is turned too far or too small, or there is no face model.
+            NoFaceFound: There is no face, or none that can be edited.
+            UnreadableImage: The photo cannot be decoded.
+        """
+        from exprgan.edit.teeth import own_teeth_of
+        from exprgan.face_model.teeth import Teeth
+
+        if self.face_model is None:
+            raise UsageError(
+                "Teeth are shown by the face model alone; edit with the model corrections or face_model."
+            )
+        scene = self.prepare(image, face, teeth=DENTITIONS[0])
+        one = scene.faces[0]
+        found = own_teeth_of(
+            srgb_uint8(scene.photo),
+            scene.outcomes[one.index].face,
+            one.matrix,
+            self.face_model,
+            Teeth(),
+            for_other_light=True,
+        )
+        if found is None:
+            raise UsageError(
+                "The photo shows too little of the upper teeth; give one in which the person smiles widely, from the "
+                "front, with a face at least 200 px wide."
+            )
+        return found
 
     def _propose(self, face: PreparedFace, expression: Expression, strength: float) -> Proposal:
         if self.face_model is not None:

@@ -76,7 +76,7 @@ def by_face_model(
         amounts = scaled(amounts, share)
     if extent_of(amounts) == 0:
         return Proposal(None, _note(fitted, share))
-    prior = face_model.prior(face.pixels, analysis, amounts)
+    prior = face_model.prior(face.pixels, analysis, amounts, teeth=face.teeth)
     change = None if generator is None else _corrections(generator, face, prior, amounts, face_model)
     return Proposal(Edit.from_prior(prior, change), _note(fitted, share))
 

@@ -23,6 +23,7 @@ from exprgan.device import memory_errors
 from exprgan.edit.blend import Edit, apply_edit
 from exprgan.edit.proposals import Proposal
 from exprgan.edit.regions import crop_bounds, face_share, shift_matrix
+from exprgan.edit.teeth import check_teeth, teeth_for
 from exprgan.errors import NoFaceFound, UsageError
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
@@ -37,6 +38,7 @@ from exprgan.photos.photo import Photo
 if TYPE_CHECKING:
     from exprgan.face_model.fit import FaceAnalysis
     from exprgan.face_model.model import FaceModel
+    from exprgan.face_model.teeth import Teeth
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
@@ -117,6 +119,7 @@ class PreparedFace:
     regions: Tensor | None = None  # float32 (1, 3, 256, 256) in [0, 1]: eyes, nose and mouth
     share: NDArray[np.float32] | None = None  # (256, 256) in [0, 1], soft mask of the face
     analysis: FaceAnalysis | None = None  # the face model's fit, in the frame of the crop
+    teeth: Teeth | None = None  # what the face model shows where the mouth opens
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def prepare(
     detector: FaceDetector,
     segmenter: nn.Module | None = None,
     face_model: FaceModel | None = None,
+    teeth: str | Teeth = "auto",
     device: str = "cpu",
 ) -> Scene:
     """Find, choose and crop the faces of a photo.
@@ -145,6 +149,7 @@ def prepare(
         detector: Finds the faces; given the photo in sRGB.
         segmenter: Logits (N, 19, 256, 256) of a crop in [-1, 1]; None leaves the faces without regions.
         face_model: Is fitted to each face; None leaves them without an analysis.
+        teeth: What the face model is to show where mouths open, as `exprgan.edit.teeth.teeth_for` takes it.
         device: torch's name of the device that the networks are on.
 
     Raises:
@@ -154,6 +159,7 @@ def prepare(
         DeviceError: The device's memory does not suffice.
     """
     check_choice(face)
+    check_teeth(teeth)
     photo = as_photo(image)
     name = str(photo.path) if photo.path else "the picture"
     seen = colour.srgb_uint8(photo)
@@ -168,7 +174,9 @@ def prepare(
         if not any(outcome.edited for outcome in outcomes):
             reasons = "; ".join(f"face {o.index} is {o.reason}" for o in outcomes if o.reason)
             raise NoFaceFound(f"No face in {name} can be edited ({reasons}); use a more frontal photo.")
-        prepared = [_prepare_face(seen, o, segmenter, face_model, device) for o in outcomes if o.edited]
+        prepared = [
+            _prepare_face(seen, o, segmenter, face_model, teeth, device) for o in outcomes if o.edited
+        ]
     return Scene(photo, outcomes, tuple(prepared))
 
 
@@ -258,6 +266,7 @@ def _prepare_face(
     outcome: FaceOutcome,
     segmenter: nn.Module | None,
     face_model: FaceModel | None,
+    teeth: str | Teeth,
     device: str,
 ) -> PreparedFace:
     matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
@@ -276,6 +285,7 @@ def _prepare_face(
         regions=regions,
         share=share,
         analysis=None if face_model is None else face_model.analyse_face(outcome.face, matrix),
+        teeth=None if face_model is None else teeth_for(seen, outcome.face, matrix, face_model, teeth),
     )
 
 

@@ -16,6 +16,7 @@ from exprgan.face_model.fit import FLAT, MEDIAPIPE, FaceAnalysis, FaceFitter, Tr
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.prior import Prior, PriorMaker
 from exprgan.face_model.regions import Regions
+from exprgan.face_model.teeth import Teeth
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
 from exprgan.faces.face import Face
@@ -68,9 +69,18 @@ class FaceModel:
         return FaceFitter(self.basis, FLAT)
 
     def prior(
-        self, image: NDArray[np.uint8], analysis: FaceAnalysis, amounts: Amounts, *, folds: bool = True
+        self,
+        image: NDArray[np.uint8],
+        analysis: FaceAnalysis,
+        amounts: Amounts,
+        *,
+        folds: bool = True,
+        teeth: Teeth | None = None,
     ) -> Prior:
-        """What geometry knows of an edit of a picture, sRGB uint8 (height, width, 3), whose face is analysed."""
+        """What geometry knows of an edit of a picture, sRGB uint8 (height, width, 3), whose face is analysed.
+
+        teeth are shown where the mouth opens, the first drawn ones by default.
+        """
         target = self.target_shape(analysis, amounts)
         log_ratio = self._log_ratio(analysis, amounts) if folds else None
         return self.priors.make(
@@ -80,6 +90,7 @@ class FaceModel:
             log_ratio,
             gaze_px=motion.gaze_px(analysis, amounts),
             lip_inset=min(1.0, 2 * extent_of(amounts)),
+            teeth=teeth,
         )
 
     def possible_share(self, analysis: FaceAnalysis, amounts: Amounts) -> float:

@@ -7,6 +7,8 @@ with the head and are the same at every strength.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,66 +31,69 @@ SMILE_ARC_PER_CM = 0.025
 """The edges of the upper teeth rise to the sides: cm for each squared cm."""
 ARCH = (0.20, 0.03)
 """Depth of the arch behind its front: first a factor on x**2, then on x**4, in cm."""
-BRIGHT_SKIN, BRIGHT_SCLERA = 180.0, 165.0
-"""Lightness (0..255) of cheeks and of the whites of the eyes at which the chart's colours are taken as they are."""
-CHEEK_COLOUR = np.array([0.19, -0.05, -0.20])
-"""Logarithm of the channels of a light skin over their mean, in neutral light."""
 
 
-def place_on_chart(
-    analysis: FaceAnalysis,
-    target_cm: NDArray[np.float64],
-    columns: NDArray[np.int64],
-    rows: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Place on the chart (n, 2) in cm, as `exprgan.models.mouth_interior.sample` takes it, of image pixels.
+class DentalArch:
+    """The teeth of an analysed photo behind lips that may have moved.
 
     Args:
         analysis: The photo.
         target_cm: Target shape (468, 3), canonical cm.
-        columns, rows: Pixels (n,) of the image.
     """
-    front = analysis.neutral_cm[LIP_MIDDLE].mean(axis=0)
-    edge_y, front_z = front[1] - EDGE_BELOW_LIPS_CM, front[2] - TEETH_BEHIND_LIPS_CM
-    x, y = _meet_arch(analysis, columns, rows, front_z)
-    drop = JAW_PER_CHIN * (analysis.neutral_cm[mesh.CHIN, 1] - target_cm[mesh.CHIN, 1] - CHIN_SLACK_CM)
-    lower_y = edge_y + OVERBITE_CM - max(0.0, drop)
-    along = x * (1 + 0.20 * np.minimum(np.abs(x), 3) ** 2 / 3)  # length of the arch, near enough
-    y = y - SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
-    throat = mouth_interior.LOWER_EDGE_CM - mouth_interior.UPPER_EDGE_CM
-    share = (edge_y - y) / max(edge_y - lower_y, 1e-3)
-    down = mouth_interior.UPPER_EDGE_CM + np.where(
-        y >= edge_y, edge_y - y, np.where(y <= lower_y, throat + lower_y - y, throat * np.clip(share, 0, 1))
-    )
-    return np.stack([along, down], axis=1).astype(np.float32)
+
+    def __init__(self, analysis: FaceAnalysis, target_cm: NDArray[np.float64]) -> None:
+        self.pose = analysis.pose
+        front = analysis.neutral_cm[LIP_MIDDLE].mean(axis=0)
+        self.edge_y, self.front_z = front[1] - EDGE_BELOW_LIPS_CM, front[2] - TEETH_BEHIND_LIPS_CM
+        drop = JAW_PER_CHIN * (analysis.neutral_cm[mesh.CHIN, 1] - target_cm[mesh.CHIN, 1] - CHIN_SLACK_CM)
+        self.lower_y = self.edge_y + OVERBITE_CM - max(0.0, drop)
+        inner = list(mesh.INNER_LIPS)
+        offset = analysis.landmarks_px[inner] - self.pose.to_pixels(analysis.shape_cm[inner])
+        self.offset_px = offset.mean(axis=0) * (1, 1, 0)
+
+    def place(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Place on the chart (n, 2) in cm, as `exprgan.models.mouth_interior` takes it, of image pixels (n,)."""
+        x, y = self._meet(columns, rows)
+        along = _length(x)
+        y = y - SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
+        throat = mouth_interior.LOWER_EDGE_CM - mouth_interior.UPPER_EDGE_CM
+        share = (self.edge_y - y) / max(self.edge_y - self.lower_y, 1e-3)
+        behind = np.where(y <= self.lower_y, throat + self.lower_y - y, throat * np.clip(share, 0, 1))
+        down = mouth_interior.UPPER_EDGE_CM + np.where(y >= self.edge_y, self.edge_y - y, behind)
+        return np.stack([along, down], axis=1).astype(np.float32)
+
+    def upper_pixels(self, place_cm: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Image points (n, 2) of places on the chart (n, 2), all taken as the upper teeth's, however far they reach."""
+        ladder = np.linspace(-3.2, 3.2, 641)
+        along = place_cm[:, 0].astype(np.float64)
+        x = np.interp(along, _length(ladder), ladder)
+        y = self.edge_y + mouth_interior.UPPER_EDGE_CM - place_cm[:, 1]
+        y = y + SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
+        z = self.front_z - ARCH[0] * x**2 - ARCH[1] * x**4
+        points = self.pose.to_pixels(np.stack([x, y, z], axis=1)) + self.offset_px
+        return points[:, :2].astype(np.float32)
+
+    def _meet(
+        self, columns: NDArray[Any], rows: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Canonical x and y (n,) in cm where the lines of sight through pixels meet the arch."""
+        pixels = np.stack([columns, rows, np.zeros(len(rows))], axis=1) - self.offset_px
+        start = self.pose.to_canonical(pixels)
+        sight = self.pose.rotation.T @ (0.0, 0.0, 1.0)  # towards the camera
+        way = np.zeros(len(start))
+        for _ in range(8):  # Newton's method; lines of sight are nearly parallel to the arch's depth
+            x, z = start[:, 0] + way * sight[0], start[:, 2] + way * sight[2]
+            bounded = np.clip(x, -3.2, 3.2)
+            error = z - self.front_z + ARCH[0] * bounded**2 + ARCH[1] * bounded**4
+            slope = sight[2] + (2 * ARCH[0] * bounded + 4 * ARCH[1] * bounded**3) * sight[0]
+            way = way - error / np.maximum(slope, 0.3)
+        met = start + way[:, None] * sight
+        return met[:, 0], met[:, 1]
 
 
-def _meet_arch(
-    analysis: FaceAnalysis, columns: NDArray[np.int64], rows: NDArray[np.int64], front_z: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Canonical x and y (n,) in cm where the lines of sight through pixels meet the dental arch."""
-    pose = analysis.pose
-    inner = list(mesh.INNER_LIPS)
-    offset = analysis.landmarks_px[inner] - pose.to_pixels(analysis.shape_cm[inner])
-    pixels = np.stack([columns, rows, np.zeros(len(rows))], axis=1) - offset.mean(axis=0) * (1, 1, 0)
-    start = pose.to_canonical(pixels)
-    sight = pose.rotation.T @ (0.0, 0.0, 1.0)  # towards the camera
-    way = np.zeros(len(start))
-    for _ in range(8):  # Newton's method; lines of sight are nearly parallel to the arch's depth
-        x, z = start[:, 0] + way * sight[0], start[:, 2] + way * sight[2]
-        bounded = np.clip(x, -3.2, 3.2)
-        error = z - front_z + ARCH[0] * bounded**2 + ARCH[1] * bounded**4
-        slope = sight[2] + (2 * ARCH[0] * bounded + 4 * ARCH[1] * bounded**3) * sight[0]
-        way = way - error / np.maximum(slope, 0.3)
-    met = start + way[:, None] * sight
-    return met[:, 0], met[:, 1]
-
-
-def log_light(
-    image: NDArray[np.uint8], analysis: FaceAnalysis, columns: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Natural log (n, 3) of the photo's light on the mouth's inside at columns of the image."""
-    return _light_of(image, analysis) + _light_across(image, analysis, columns)[:, None]
+def _length(x_cm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Length along the arch from the midline, near enough."""
+    return x_cm * (1 + 0.20 * np.minimum(np.abs(x_cm), 3) ** 2 / 3)
 
 
 def contact_shadow(
@@ -104,31 +109,7 @@ def contact_shadow(
     return shadow + 0.15 * np.exp(-np.maximum(lower - rows, 0) / (1.2 * unit))
 
 
-def _light_of(image: NDArray[np.uint8], analysis: FaceAnalysis) -> NDArray[np.float64]:
-    """Logarithm (3,) of the light on the teeth, judged by cheeks and the whites of the eyes."""
-    cheeks = image[raster.cheek_mask(image.shape, analysis.landmarks_px)]
-    if not len(cheeks):
-        return np.zeros(3)
-    skin = cheeks.astype(np.float32).mean(axis=0) + 1
-    # dark skin is no sign of little light, the whites of the eyes are
-    amount = 0.1 + 0.1 * np.log(skin.mean() / BRIGHT_SKIN)
-    whites = _whites_of_eyes(image, analysis.landmarks_px)
-    if whites > 0:
-        amount += 0.4 * np.log(whites / BRIGHT_SCLERA)
-    tint = np.clip(0.35 * (np.log(skin / skin.mean()) - CHEEK_COLOUR), -0.12, 0.12)
-    return np.clip(amount, -0.45, 0.15) + tint
-
-
-def _whites_of_eyes(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:
-    """Brightness (0..255) that the brighter parts of both eye openings reach; 0 where none is seen."""
-    mask = np.zeros(image.shape[:2], np.uint8)
-    for outline in (mesh.RIGHT_EYE, mesh.LEFT_EYE):
-        cv2.fillPoly(mask, [np.rint(landmarks_px[list(outline), :2]).astype(np.int32)], 1)
-    seen = image[mask > 0]
-    return float(np.percentile(seen.mean(axis=1), 80)) if len(seen) else 0.0
-
-
-def _light_across(
+def light_across(
     image: NDArray[np.uint8], analysis: FaceAnalysis, columns: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Logarithm (n,) of how the light changes from one side of the mouth to the other, as on the cheeks."""

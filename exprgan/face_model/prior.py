@@ -7,7 +7,7 @@ that rims can be drawn as sharp as the photo; folds lie on the mesh's texture ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -17,8 +17,11 @@ from exprgan.face_model import raster
 from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.eyes import eye_openings_of
 from exprgan.face_model.fit import FaceAnalysis
-from exprgan.face_model.mouth import contact_shadow, log_light, place_on_chart
+from exprgan.face_model.mouth import DentalArch, contact_shadow, light_across
+from exprgan.face_model.teeth import Teeth, log_light
+from exprgan.face_parts import DENTITIONS
 from exprgan.faces import mesh
+from exprgan.models import mouth_interior
 
 RING_SCALE = (1.12, 1.3, 1.6)
 RING_WEIGHT = (0.75, 0.3, 0.0)
@@ -45,9 +48,9 @@ class Cut:
     """A part of the picture with an edge of its own, shown inside an outline; maps are 0 away from it.
 
     name: eye or mouth. outline_px (n, 2). flow_px float32 (height, width, 2), backward. interior float32
-    (height, width, 5) or None: place (x, y) in cm on the chart of `exprgan.models.mouth_interior`, and natural log
-    of the light on its RGB, shown in place of the photo. shade float32 (height, width) or None: natural log of a factor
-    on the photo. invented bool (height, width): shows what the photo does not.
+    (height, width, 5) or None: place (x, y) in cm on the chart of the teeth, and natural log of the light on its RGB,
+    shown in place of the photo. shade float32 (height, width) or None: natural log of a factor on the photo. invented
+    bool (height, width): shows what the photo does not. teeth: whose, for the interior.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Cut:
     interior: NDArray[np.float32] | None = None
     shade: NDArray[np.float32] | None = None
     invented: NDArray[np.bool_] | None = None
+    teeth: Teeth = field(default_factory=Teeth)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Prior:
         for cut in self.cuts:
             own = self.cover(cut)[..., None]
             if cut.interior is not None:
-                cover, interior = own, cut.interior
+                cover, interior = own, _on_all_charts(cut.interior, cut.teeth)
                 continue
             cut_cover, cut_flow = np.maximum(cut_cover, own), np.where(own > 0, cut.flow_px, cut_flow)
             if cut.shade is not None:
@@ -208,11 +212,12 @@ class PriorMaker:
         *,
         gaze_px: NDArray[np.float64] | None = None,
         lip_inset: float = 1.0,
+        teeth: Teeth | None = None,
     ) -> Prior:
         """The prior of a target shape (468, 3) for an sRGB picture (height, width, 3) uint8.
 
         log_ratio lies on the chart. gaze_px (2, 2): way of right and left iris. lip_inset (0..1) is how much of the
-        lips' own rim is left out where the photo's mouth is open.
+        lips' own rim is left out where the photo's mouth is open. teeth: the first drawn ones by default.
         """
         size_hw = (image.shape[0], image.shape[1])
         target_px = target_points(analysis, target_cm)
@@ -221,7 +226,11 @@ class PriorMaker:
         moved = min(1.0, float(moved_px) / analysis.pose.unit_px)
         flow, chart = self._trace(size_hw, analysis, target_px, lip_inset * moved)
         cuts = _cuts_of_eyes(size_hw, analysis, target_px, gaze_px)
-        mouth = _cut_of_mouth(image, analysis, target_cm, target_px) if moved > UNMOVED_UNITS else []
+        mouth = (
+            _cut_of_mouth(image, analysis, target_cm, target_px, teeth or Teeth())
+            if moved > UNMOVED_UNITS
+            else []
+        )
         return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px)
 
     def _trace(
@@ -281,6 +290,7 @@ def _cut_of_mouth(
     analysis: FaceAnalysis,
     target_cm: NDArray[np.float64],
     target_px: NDArray[np.float64],
+    teeth: Teeth,
 ) -> list[Cut]:
     """The inside of the mouth where it opens: the photo's own where it shows enough of it, else the chart's."""
     size_hw = (image.shape[0], image.shape[1])
@@ -299,10 +309,18 @@ def _cut_of_mouth(
         shade[rows, columns] = np.log1p(-OWN_MOUTH_SHADOW * shadow)
         return [Cut("mouth", outline, flow, shade=shade)]
     interior = np.zeros((*size_hw, 5), np.float32)
-    interior[rows, columns, :2] = place_on_chart(analysis, target_cm, columns, rows)
-    light = log_light(image, analysis, columns) + np.log1p(-shadow)[:, None]
-    interior[rows, columns, 2:] = light
-    return [Cut("mouth", outline, flow, interior=interior)]
+    interior[rows, columns, :2] = DentalArch(analysis, target_cm).place(columns, rows)
+    by_place = light_across(image, analysis, columns) + np.log1p(-shadow)
+    interior[rows, columns, 2:] = log_light(image, analysis.landmarks_px) + by_place[:, None]
+    return [Cut("mouth", outline, flow, interior=interior, teeth=teeth)]
+
+
+def _on_all_charts(interior: NDArray[np.float32], teeth: Teeth) -> NDArray[np.float32]:
+    """An interior whose places are on the charts of all `DENTITIONS`, one below the other."""
+    shifted = interior.copy()
+    bottom = mouth_interior.CHART_CM[1]
+    shifted[..., 1] = np.clip(interior[..., 1], 0, bottom) + bottom * DENTITIONS.index(teeth.name)
+    return shifted
 
 
 def valid_flow(flow_px: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.face_parts import REGIONS
+from exprgan.face_parts import DENTITIONS, REGIONS
 from exprgan.models.unified import WINDOW, Branch, MouthChart, double, reach_of, warp
 
 MAX_FLOW_PX = 8.0
@@ -112,7 +112,7 @@ class CorrectionGenerator(nn.Module):
         self.condition = nn.Sequential(
             nn.Linear(num_coefficients, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
-        self.chart = MouthChart()
+        self.chart = MouthChart(DENTITIONS)
         # crop, its edit by the prior alone, and the prior's maps but for the place on the chart
         seen = 3 + 3 + 2 + 1 + 2 + 1 + 1
         sizes = {"condition_width": width, "out_channels": 4 * 6 + 3}

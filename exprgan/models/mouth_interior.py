@@ -1,10 +1,10 @@
-"""The chart of the inside of a mouth: what an edit shows where a mouth opens that was shut in the photo.
+"""The charts of the inside of a mouth: what an edit shows where a mouth opens that was shut in the photo.
 
-One picture serves all faces. Its columns run along the dental arch, in cm from the midline to the subject's left;
-its rows run down: the upper gums and teeth as they stand on the skull, the throat with the tongue, the lower
-teeth and gums as they stand on the jaw. An edit carries, for every pixel of an opened mouth, the place on the
-chart and the light there, so teeth are as sharp as the photo allows. The chart is drawn by
-`exprgan.teacher.draw_mouth`; no photograph is in it.
+Some drawn pictures, each another set of teeth, serve all faces. Their columns run along the dental arch, in cm from
+the midline to the subject's left; their rows run down: the upper gums and teeth as they stand on the skull, the throat
+with the tongue, the lower teeth and gums as they stand on the jaw. An edit carries, for every pixel of an opened
+mouth, the place on the chart and the light there, so teeth are as sharp as the photo allows. The charts are drawn by
+`exprgan.teacher.draw_mouth`; no photograph is in them.
 """
 
 from __future__ import annotations
@@ -16,51 +16,61 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.face_parts import DENTITIONS
+
 CROP_PX_PER_CM = 9.25
 """Pixels of a 256-px crop in a cm of the face (pupils 6.2 cm apart), on average."""
 PX_PER_CM = 64
 CHART_CM = (9.0, 5.25)
-"""Width and height of the chart."""
+"""Width and height of a chart."""
 UPPER_EDGE_CM = 1.75
 """Row of the upper incisors' edge, below the top of the chart."""
 LOWER_EDGE_CM = 3.75
 """Row of the lower incisors' edge; between the two the throat is stretched as the jaw drops."""
 
 
-@lru_cache(maxsize=1)
-def _levels() -> list[NDArray[np.uint8]]:
-    """The chart, and the chart at 1/2, 1/4, 1/8 of its resolution, uint8 RGB."""
-    stored = files("exprgan.models").joinpath("mouth_interior.png").read_bytes()
-    full = cv2.cvtColor(cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    levels = [np.asarray(full, np.uint8)]
-    for _ in range(3):
-        height, width = levels[-1].shape[:2]
-        half = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        levels.append(np.asarray(half, np.uint8))
-    return levels
-
-
-def chart(px_per_cm: float = PX_PER_CM) -> tuple[NDArray[np.uint8], float]:
-    """The chart for a view of about so many pixels a cm, uint8 RGB (h, w, 3), and its own pixels a cm.
-
-    The coarsest stored resolution that is not below the view's is taken, so that sampling does not alias.
-    """
-    level = int(np.clip(np.floor(np.log2(PX_PER_CM / max(px_per_cm, 1e-6))), 0, len(_levels()) - 1))
-    return _levels()[level], PX_PER_CM / 2**level
-
-
-def sample(place_cm: NDArray[np.float32], px_per_cm: float) -> NDArray[np.float32]:
-    """Colours at places of the chart.
+class Chart:
+    """One picture of a mouth's inside at several resolutions.
 
     Args:
-        place_cm: (h, w, 2) float32, columns from the midline and rows from the top of the chart, in cm.
-        px_per_cm: Resolution of the view.
-
-    Returns:
-        RGB float32 (h, w, 3) in [0, 255]; places off the chart show its border.
+        picture: uint8 RGB, `PX_PER_CM` pixels a cm of `CHART_CM`.
     """
-    picture, scale = chart(px_per_cm)
-    x = (place_cm[..., 0] + np.float32(CHART_CM[0] / 2)) * np.float32(scale) - np.float32(0.5)
-    y = place_cm[..., 1] * np.float32(scale) - np.float32(0.5)
-    colours = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return colours.astype(np.float32)
+
+    def __init__(self, picture: NDArray[np.uint8]) -> None:
+        self.levels = [picture]
+        for _ in range(3):
+            height, width = self.levels[-1].shape[:2]
+            half = cv2.resize(self.levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            self.levels.append(np.asarray(half, np.uint8))
+
+    def at(self, px_per_cm: float = PX_PER_CM) -> tuple[NDArray[np.uint8], float]:
+        """The chart for a view of about so many pixels a cm, uint8 RGB (h, w, 3), and its own pixels a cm.
+
+        The coarsest resolution that is not below the view's is taken, so that sampling does not alias.
+        """
+        level = int(np.clip(np.floor(np.log2(PX_PER_CM / max(px_per_cm, 1e-6))), 0, len(self.levels) - 1))
+        return self.levels[level], PX_PER_CM / 2**level
+
+    def sample(self, place_cm: NDArray[np.float32], px_per_cm: float) -> NDArray[np.float32]:
+        """Colours at places of the chart.
+
+        Args:
+            place_cm: (h, w, 2) float32, columns from the midline and rows from the top of the chart, in cm.
+            px_per_cm: Resolution of the view.
+
+        Returns:
+            RGB float32 (h, w, 3) in [0, 255]; places off the chart show its border.
+        """
+        picture, scale = self.at(px_per_cm)
+        x = (place_cm[..., 0] + np.float32(CHART_CM[0] / 2)) * np.float32(scale) - np.float32(0.5)
+        y = place_cm[..., 1] * np.float32(scale) - np.float32(0.5)
+        colours = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return colours.astype(np.float32)
+
+
+@lru_cache(maxsize=len(DENTITIONS))
+def drawn(name: str = DENTITIONS[0]) -> Chart:
+    """The drawn chart of one of `DENTITIONS`."""
+    stored = files("exprgan.models").joinpath("mouth_interiors", f"{name}.png").read_bytes()
+    picture = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)
+    return Chart(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))

@@ -22,12 +22,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_parts import REGIONS
+from exprgan.face_parts import DENTITIONS, REGIONS
 from exprgan.models import mouth_interior
 from exprgan.models.segmenters import SEGMENTERS, region_masks
 
@@ -112,20 +113,25 @@ def apply_maps(image: Tensor, maps: EditMaps) -> Tensor:
 
 
 class MouthChart(nn.Module):
-    """The chart of a mouth's interior (`exprgan.models.mouth_interior`) at the resolution of a 256-px crop."""
+    """Charts of a mouth's interior (`exprgan.models.mouth_interior`) at the resolution of a 256-px crop.
+
+    Args:
+        names: Of the sets of teeth; their charts lie one below the other.
+    """
 
     colours: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = DENTITIONS[:1]) -> None:
         super().__init__()
-        picture, _ = mouth_interior.chart(mouth_interior.CROP_PX_PER_CM)
-        colours = torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous() / 255
+        self.height_cm = mouth_interior.CHART_CM[1] * len(names)
+        charts = [mouth_interior.drawn(name).at(mouth_interior.CROP_PX_PER_CM)[0] for name in names]
+        colours = torch.from_numpy(np.concatenate(charts)).permute(2, 0, 1)[None].float().contiguous() / 255
         self.register_buffer("colours", colours, persistent=False)
 
     def forward(self, interior: Tensor) -> Tensor:
         """Colours (N, 3, h, w), RGB from -1 to 1 or a little more, of places and light (N, 5, h, w)."""
-        width, height = mouth_interior.CHART_CM
-        grid = torch.stack([interior[:, 0] * (2 / width), interior[:, 1] * (2 / height) - 1], dim=-1)
+        x, y = interior[:, 0] * (2 / mouth_interior.CHART_CM[0]), interior[:, 1] * (2 / self.height_cm) - 1
+        grid = torch.stack([x, y], dim=-1)
         chart = self.colours.expand(len(interior), -1, -1, -1)
         seen = F.grid_sample(chart, grid, "bilinear", "border", align_corners=False)
         return seen * torch.exp(interior[:, 2:]) * 2 - 1

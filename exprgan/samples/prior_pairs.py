@@ -28,8 +28,9 @@ from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.amounts import Amounts, amounts_of, extent_of, mixed, region_of, vector_of
 from exprgan.face_model.fit import FaceAnalysis, fit_pose
 from exprgan.face_model.model import FaceModel
+from exprgan.face_model.teeth import Teeth
 from exprgan.face_model.vocabulary import class_recipes
-from exprgan.face_parts import CROP_PX, FACE_CLASSES, REGION_CLASSES, class_ids
+from exprgan.face_parts import CROP_PX, DENTITIONS, FACE_CLASSES, REGION_CLASSES, class_ids
 from exprgan.faces.align import transform_points
 from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR
 from exprgan.models.unified import WINDOW
@@ -61,13 +62,14 @@ class PriorMix:
 
 
 class Person(NamedTuple):
-    """A picture, landmarks (478, 3) px and coefficients (51,) of its face, our own and the true ones."""
+    """A picture, landmarks (478, 3) px and coefficients (51,) of its face, our own and the true ones, and its teeth."""
 
     image: NDArray[np.uint8]
     own_px: NDArray[np.float64]
     own_scores: NDArray[np.float64]
     true_px: NDArray[np.float64]
     true_scores: NDArray[np.float64]
+    teeth: Teeth = Teeth()
 
 
 class PriorPairs:
@@ -153,12 +155,16 @@ class PriorPairs:
         person = Person(
             self.faces.image(row), own.landmarks_px, own.scores, self.faces.landmarks_px(row), own.true_scores
         )
-        return altered(moved(person, jitter_matrix(rng, can_mirror=True)), rng)
+        person = altered(moved(person, jitter_matrix(rng, can_mirror=True)), rng)
+        return person._replace(teeth=Teeth(str(rng.choice(DENTITIONS))))
 
     def photo_sample(self, person: Person, amounts: Amounts, rng: np.random.Generator) -> dict[str, Any]:
         """Photo -> render."""
         truth = self.face_model.prior(
-            person.image, analysis_of(self.face_model, person.true_px, person.true_scores), amounts
+            person.image,
+            analysis_of(self.face_model, person.true_px, person.true_scores),
+            amounts,
+            teeth=person.teeth,
         )
         target = apply_edit(person.image, Edit.from_prior(truth), UNMOVED)
         sample = self._sample(
@@ -177,7 +183,9 @@ class PriorPairs:
         first = self.draw(rng)
         model = self.face_model
         before = analysis_of(model, person.true_px, person.true_scores)
-        shown, wanted = model.prior(person.image, before, first), model.prior(person.image, before, amounts)
+        shown, wanted = (
+            model.prior(person.image, before, what, teeth=person.teeth) for what in (first, amounts)
+        )
         image, target = (
             apply_edit(person.image, Edit.from_prior(prior), UNMOVED) for prior in (shown, wanted)
         )
@@ -186,7 +194,7 @@ class PriorPairs:
         own_px = points + (person.own_px - person.true_px)
         guess = _scores_with(model, person.own_scores, first)
         fitted = model.analyse((CROP_PX, CROP_PX), own_px, guess).scores
-        changed = Person(image, own_px, fitted, points, fitted)
+        changed = Person(image, own_px, fitted, points, fitted, person.teeth)
         return self._sample(
             changed, amounts, target, importance_of(points[:, :2], wanted.target_px[:, :2]), rng
         )
@@ -247,7 +255,10 @@ class PriorPairs:
         and real_importance.
         """
         prior = self.face_model.prior(
-            person.image, analysis_of(self.face_model, person.own_px, person.own_scores), amounts
+            person.image,
+            analysis_of(self.face_model, person.own_px, person.own_scores),
+            amounts,
+            teeth=person.teeth,
         )
         seen = spoil(person.image, rng)
         source = person.image
@@ -325,6 +336,7 @@ def moved(person: Person, matrix: NDArray[np.float64]) -> Person:
         scores(person.own_scores),
         points(person.true_px),
         scores(person.true_scores),
+        person.teeth,
     )
 
 

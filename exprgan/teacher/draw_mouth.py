@@ -1,14 +1,16 @@
-"""Draws the inside of a mouth, this project's own picture of teeth, gums and tongue.
+"""Draws the insides of mouths, this project's own pictures of teeth, gums and tongue.
 
-    python -m exprgan.teacher.draw_mouth exprgan/models/mouth_interior.png
+    python -m exprgan.teacher.draw_mouth exprgan/models/mouth_interiors
 
-The picture is the chart that `exprgan.models.mouth_interior` describes. Nothing in it comes from a photograph: teeth
-are drawn from the mean sizes of crowns in anatomy books, with the light falling from the front and above.
+The pictures are the charts that `exprgan.models.mouth_interior` describes. Nothing in them comes from a photograph:
+teeth are drawn from the mean sizes of crowns in anatomy books, with the light falling from the front and above; what
+tells one set from another is how wide, long, rounded, worn, spaced and turned they are.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.face_parts import DENTITIONS
 from exprgan.models.mouth_interior import CHART_CM, LOWER_EDGE_CM, PX_PER_CM, UPPER_EDGE_CM
 
 SUPERSAMPLE = 3
@@ -23,7 +26,7 @@ TOOTH = np.array([226, 214, 196], np.float32)
 TOOTH_EDGE = np.array([212, 208, 203], np.float32)
 TOOTH_NECK = np.array([208, 184, 150], np.float32)
 GUM = np.array([186, 104, 100], np.float32)
-CONTACT = np.array([128, 96, 82], np.float32)
+CONTACT = np.array([156, 124, 106], np.float32)
 CAVITY = np.array([44, 17, 16], np.float32)
 TONGUE = np.array([172, 88, 84], np.float32)
 
@@ -39,55 +42,184 @@ class Tooth:
     point: float  # how much the edge is a cusp, 0 to 1
     roundness: float  # exponent of the outline: larger is more rectangular
     whiteness: float  # factor on the colour
+    tilt: float = 0.0  # how far the neck leans towards the midline, cm
+    light: float = 1.0  # of teeth that stand behind their neighbours
 
 
-def row_of_teeth(crowns: list[tuple[float, float, float, float, float, float]]) -> list[Tooth]:
-    """Both halves of an arch from (width, height, set-back, point, roundness, whiteness) of one half."""
+@dataclass(frozen=True)
+class Dentition:
+    """What tells one set of teeth from another."""
+
+    upper: tuple[Tooth, ...]
+    lower: tuple[Tooth, ...]
+    stain: float = 0.0  # how far the colour goes towards that of the necks, 0 to 1
+    touch: float = 1.0  # whether neighbours touch, or the throat is seen between them
+    gums: float = 0.0  # how much longer crowns look, as gums go back; cm
+    seed: int = 0
+
+
+UPPER = (
+    (0.85, 1.06, 0.00, 0.00, 4.5, 1.00),
+    (0.66, 0.92, 0.08, 0.05, 3.6, 0.98),
+    (0.76, 1.02, 0.02, 0.45, 3.2, 0.95),
+    (0.70, 0.88, 0.07, 0.40, 3.0, 0.94),
+    (0.68, 0.80, 0.11, 0.35, 3.0, 0.93),
+    (1.00, 0.74, 0.14, 0.25, 3.4, 0.92),
+)
+LOWER = (
+    (0.53, 0.90, 0.00, 0.00, 4.2, 0.97),
+    (0.58, 0.92, 0.01, 0.03, 3.8, 0.97),
+    (0.69, 1.02, -0.03, 0.40, 3.2, 0.94),
+    (0.70, 0.86, 0.06, 0.40, 3.0, 0.93),
+    (0.71, 0.80, 0.10, 0.30, 3.0, 0.92),
+    (1.10, 0.74, 0.13, 0.25, 3.4, 0.90),
+)
+Crowns = Sequence[Sequence[float]]
+SIZES = ("width", "height", "set_back", "point", "roundness", "whiteness")
+
+
+def row_of_teeth(
+    crowns: Crowns,
+    *,
+    gaps: Sequence[float] = (),
+    uneven: float = 0.0,
+    seed: int = 0,
+    **factors: Sequence[float],
+) -> tuple[Tooth, ...]:
+    """Both halves of an arch.
+
+    Args:
+        crowns: `SIZES` of the teeth of one half, from the midline out.
+        gaps: Room before the first, second ... tooth of each half, cm, the first to the midline.
+        uneven: Deviation of what each tooth has of its own; 1 is a crowded arch.
+        seed: Of that.
+        factors: On some of the sizes, from the midline out; the last factor stands for the rest.
+    """
+    rows = np.array(crowns, np.float64)
+    for name, values in factors.items():
+        rows[:, SIZES.index(name)] *= [values[min(place, len(values) - 1)] for place in range(len(rows))]
+    rng = np.random.default_rng(seed)
     teeth: list[Tooth] = []
-    start = 0.0
-    for width, height, set_back, point, roundness, whiteness in crowns:
-        centre = start + width / 2
-        start += width
-        for side in (-1, 1):
-            teeth.append(Tooth(side * centre, width, height, set_back, point, roundness, whiteness))
-    return teeth
+    for side in (-1, 1):
+        start = 0.0
+        for place, (width, height, set_back, point, roundness, whiteness) in enumerate(rows.tolist()):
+            start += gaps[place] if place < len(gaps) else 0.0
+            own = uneven * np.clip(rng.standard_normal(5), -1.5, 1.5)
+            teeth.append(
+                Tooth(
+                    side * (start + width / 2),
+                    width * (1 + 0.06 * own[0]),
+                    height * (1 + 0.04 * own[1]),
+                    set_back + 0.045 * own[2],
+                    point,
+                    roundness,
+                    whiteness,
+                    tilt=0.09 * own[3] * side,
+                    light=1 - 0.07 * max(0.0, own[4]),
+                )
+            )
+            start += width
+    return tuple(teeth)
 
 
-UPPER = row_of_teeth(
-    [
-        (0.85, 1.06, 0.00, 0.00, 4.5, 1.00),
-        (0.66, 0.92, 0.08, 0.05, 3.6, 0.98),
-        (0.76, 1.02, 0.02, 0.45, 3.2, 0.95),
-        (0.70, 0.88, 0.07, 0.40, 3.0, 0.93),
-        (0.68, 0.80, 0.11, 0.35, 3.0, 0.91),
-        (1.00, 0.74, 0.14, 0.25, 3.4, 0.89),
-    ]
-)
-LOWER = row_of_teeth(
-    [
-        (0.53, 0.90, 0.00, 0.00, 4.2, 0.97),
-        (0.58, 0.92, 0.01, 0.03, 3.8, 0.97),
-        (0.69, 1.02, -0.03, 0.40, 3.2, 0.94),
-        (0.70, 0.86, 0.06, 0.40, 3.0, 0.92),
-        (0.71, 0.80, 0.10, 0.30, 3.0, 0.90),
-        (1.10, 0.74, 0.13, 0.25, 3.4, 0.88),
-    ]
-)
+SETS = {
+    "even": Dentition(row_of_teeth(UPPER), row_of_teeth(LOWER)),
+    "broad": Dentition(
+        row_of_teeth(
+            UPPER,
+            width=(1.07, 1.08, 1.0),
+            height=(0.94, 0.99, 0.95),
+            roundness=(1.25, 1.3, 1.15),
+            uneven=0.25,
+            seed=3,
+        ),
+        row_of_teeth(LOWER, uneven=0.5, seed=4),
+        seed=10,
+    ),
+    "oval": Dentition(
+        row_of_teeth(
+            UPPER,
+            width=(0.97, 0.90, 1.0),
+            height=(1.04, 0.94, 1.03),
+            roundness=(0.70, 0.72, 0.85),
+            set_back=(1, 1.7, 1),
+            point=(1, 1, 1.3),
+            uneven=0.3,
+            seed=5,
+        ),
+        row_of_teeth(LOWER, uneven=0.6, seed=6),
+        stain=0.06,
+        seed=20,
+    ),
+    "gapped": Dentition(
+        row_of_teeth(UPPER, width=(0.97,), gaps=(0.07, 0.03, 0.04, 0.02), uneven=0.4, seed=7),
+        row_of_teeth(LOWER, width=(0.97,), gaps=(0.02, 0.02, 0.03), uneven=0.6, seed=8),
+        stain=0.08,
+        touch=0.25,
+        seed=30,
+    ),
+    "crowded": Dentition(
+        row_of_teeth(
+            UPPER, width=(1, 0.95, 1), point=(1, 1, 1.3), gaps=(0, -0.06, -0.03), uneven=1.0, seed=21
+        ),
+        row_of_teeth(LOWER, gaps=(-0.01, -0.05, -0.05), uneven=1.4, seed=12),
+        stain=0.12,
+        seed=40,
+    ),
+    "worn": Dentition(
+        row_of_teeth(
+            UPPER,
+            height=(0.86, 0.93, 0.88),
+            point=(1, 1, 0.25),
+            set_back=(1, 0.45, 0.6),
+            whiteness=(0.93,),
+            roundness=(1.1,),
+            uneven=0.6,
+            seed=13,
+        ),
+        row_of_teeth(
+            LOWER, whiteness=(0.93,), height=(0.9,), point=(0.3,), gaps=(0, 0, 0.01), uneven=1.0, seed=14
+        ),
+        stain=0.38,
+        touch=0.5,
+        gums=0.05,
+        seed=50,
+    ),
+    "young": Dentition(
+        row_of_teeth(
+            UPPER,
+            width=(0.92, 0.86, 0.88, 0.9),
+            height=(0.80, 0.78, 0.76, 0.8),
+            point=(1, 1, 0.7),
+            gaps=(0.02, 0.03, 0.04, 0.02),
+            uneven=0.5,
+            seed=15,
+        ),
+        row_of_teeth(
+            LOWER, width=(0.92,), height=(0.80,), point=(0.7,), gaps=(0.01, 0.02, 0.02), uneven=0.6, seed=16
+        ),
+        touch=0.4,
+        gums=-0.03,
+        seed=60,
+    ),
+}
+"""By the names of `exprgan.face_parts.DENTITIONS`."""
 
 
-def draw() -> NDArray[np.uint8]:
-    """The chart, uint8 RGB (rows of `CHART_CM[1]`, columns of `CHART_CM[0]`, at `PX_PER_CM`)."""
+def draw(name: str) -> NDArray[np.uint8]:
+    """The chart of one of `DENTITIONS`, uint8 RGB (rows of `CHART_CM[1]`, columns of `CHART_CM[0]`, at `PX_PER_CM`)."""
     scale = PX_PER_CM * SUPERSAMPLE
     width, height = (round(length * scale) for length in CHART_CM)
     along = (np.arange(width, dtype=np.float32) + 0.5) / scale - CHART_CM[0] / 2
     down = (np.arange(height, dtype=np.float32) + 0.5) / scale
     u, v = (grid.astype(np.float32) for grid in np.meshgrid(along, down))
     picture = _cavity(u, v)
-    _draw_arch(picture, u, UPPER_EDGE_CM - v, UPPER)
-    _draw_arch(picture, u, v - LOWER_EDGE_CM, LOWER)
+    chosen = SETS[name]
+    _draw_arch(picture, u, UPPER_EDGE_CM - v, chosen.upper, chosen)
+    _draw_arch(picture, u, v - LOWER_EDGE_CM, chosen.lower, chosen)
     picture *= (1 - 0.10 * _smooth(v, LOWER_EDGE_CM - 0.1, LOWER_EDGE_CM + 0.1))[..., None]
     # less light comes to the side teeth, which stand behind the corners of the mouth
-    picture *= (1 - 0.62 * _smooth(np.abs(u), 1.5, 4.1))[..., None]
+    picture *= (1 - 0.52 * _smooth(np.abs(u), 1.5, 4.3))[..., None]
     size = (width // SUPERSAMPLE, height // SUPERSAMPLE)
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
@@ -125,26 +257,36 @@ def _cavity(u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def _draw_arch(
-    picture: NDArray[np.float32], u: NDArray[np.float32], up: NDArray[np.float32], teeth: list[Tooth]
+    picture: NDArray[np.float32],
+    u: NDArray[np.float32],
+    up: NDArray[np.float32],
+    teeth: tuple[Tooth, ...],
+    chosen: Dentition,
 ) -> None:
     """Gums and teeth of one arch in place; `up` is the height above the incisal edge in cm."""
-    _draw_gums(picture, u, up, teeth)
+    _draw_gums(picture, u, up, teeth, chosen.gums)
     # neighbours touch from here up: no throat is seen between them
-    between = _smooth(up, 0.30, 0.42) * (1 - _smooth(up, 0.70, 0.78))
+    between = chosen.touch * _smooth(up, 0.18, 0.30) * (1 - _smooth(up, 0.80, 0.90))
     picture += between[..., None] * (CONTACT - picture)
-    for tooth in sorted(teeth, key=lambda one: -abs(one.centre)):
-        _draw_tooth(picture, u, up, tooth)
+    for tooth in sorted(teeth, key=lambda one: (one.light, -abs(one.centre))):
+        _draw_tooth(picture, u, up, tooth, chosen)
 
 
 def _draw_gums(
-    picture: NDArray[np.float32], u: NDArray[np.float32], up: NDArray[np.float32], teeth: list[Tooth]
+    picture: NDArray[np.float32],
+    u: NDArray[np.float32],
+    up: NDArray[np.float32],
+    teeth: tuple[Tooth, ...],
+    back_cm: float,
 ) -> None:
-    margin = np.full(u.shape[1], 0.9, np.float32)
+    margin = np.full(u.shape[1], np.nan, np.float32)
     for tooth in teeth:
         a = (u[0] - tooth.centre) / (tooth.width / 2)
         inside = np.abs(a) <= 1
         # papillae reach down between the crowns
-        margin[inside] = (tooth.set_back + tooth.height - 0.10 - 0.34 * np.abs(a) ** 2.4)[inside]
+        margin[inside] = (tooth.set_back + tooth.height - 0.10 + back_cm - 0.34 * np.abs(a) ** 2.4)[inside]
+    known = ~np.isnan(margin)  # and between teeth that do not touch, from one papilla to the next
+    margin = np.interp(u[0], u[0][known], margin[known]).astype(np.float32)
     margin = cv2.GaussianBlur(margin[None], (0, 0), 2.0)[0]
     above = up - margin[None]
     cover = _smooth(above, -0.02, 0.02) * (up > 0)
@@ -155,16 +297,19 @@ def _draw_gums(
 
 
 def _draw_tooth(
-    picture: NDArray[np.float32], u: NDArray[np.float32], up: NDArray[np.float32], tooth: Tooth
+    picture: NDArray[np.float32],
+    u: NDArray[np.float32],
+    up: NDArray[np.float32],
+    tooth: Tooth,
+    chosen: Dentition,
 ) -> None:
-    reach = tooth.width / 2 + 0.05
+    reach = tooth.width / 2 + 0.05 + abs(tooth.tilt)
     columns = np.flatnonzero(np.abs(u[0] - tooth.centre) < reach)
-    rows = np.flatnonzero(
-        (up[:, 0] > tooth.set_back - 0.1) & (up[:, 0] < tooth.set_back + tooth.height + 0.1)
-    )
+    height = tooth.height + chosen.gums
+    rows = np.flatnonzero((up[:, 0] > tooth.set_back - 0.1) & (up[:, 0] < tooth.set_back + height + 0.1))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    a = (u[box] - tooth.centre) / (tooth.width / 2)
-    b = (up[box] - tooth.set_back) / tooth.height  # 0 at the edge, 1 at the neck
+    b = (up[box] - tooth.set_back) / height  # 0 at the edge, 1 at the neck
+    a = (u[box] - tooth.centre + tooth.tilt * (b - 0.4)) / (tooth.width / 2)
     a_out = a * np.sign(tooth.centre)  # positive away from the midline
     half = 1.0 - 0.20 * _smooth(b, 0.35, 1.15) - 0.05 * _smooth(0.25 - b, 0.0, 0.25) * (a_out > 0)
     edge = 0.20 * tooth.point * np.abs(a - 0.08 * np.sign(tooth.centre)) ** 1.3
@@ -173,31 +318,36 @@ def _draw_tooth(
     across = np.abs(a / half)
     along = np.abs((b - middle) / ((1 - edge) / 2))
     outline = across**tooth.roundness + along ** (tooth.roundness + 1.5)
-    thickness = 0.045 / min(tooth.width, tooth.height)
+    thickness = 0.045 / min(tooth.width, height)
     cover = 1 - _smooth(outline ** (1 / tooth.roundness), 1 - thickness * 1.2, 1 + thickness * 0.4)
 
     colour = TOOTH + (TOOTH_NECK - TOOTH) * (0.75 * _smooth(b, 0.55, 1.05))[..., None]
     translucent = 0.55 * _smooth(0.22 - b + 0.02, 0.0, 0.2) * (0.5 if tooth.point > 0.1 else 1.0)
     colour = colour + (TOOTH_EDGE - colour) * translucent[..., None]
+    colour = colour + chosen.stain * (TOOTH_NECK - colour)
     # curvature: light falls off towards the sides, more on the side away from the midline
-    light = 1.0 - 0.30 * across**3.5 - 0.05 * np.clip(a_out, 0, 1)
+    light = 1.0 - 0.19 * across**4 - 0.05 * np.clip(a_out, 0, 1)
     light = light - 0.10 * _smooth(b, 0.75, 1.1) - 0.05 * _smooth(0.12 - b, 0, 0.12)
     lobes = np.cos(a * np.pi * 1.5) * 0.012 * (1 - _smooth(b, 0.3, 0.8))
-    light = (light + lobes) * tooth.whiteness
+    light = (light + lobes) * tooth.whiteness * tooth.light
     gloss = 20 * np.exp(-(((a + 0.18) / 0.20) ** 2) - ((b - 0.52) / 0.20) ** 2)
     gloss = gloss + 8 * np.exp(-(((a - 0.35) / 0.12) ** 2) - ((b - 0.45) / 0.22) ** 2)
-    shade = light * (1 + 0.008 * _noise(a.shape, 4.0, round(tooth.centre * 100) % 97))
+    seed = chosen.seed + round(tooth.centre * 100) % 97
+    shade = light * (1 + 0.008 * _noise(a.shape, 4.0, seed))
     finished = colour * shade[..., None] + gloss[..., None]
     picture[box] += cover[..., None] * (finished - picture[box])
 
 
 def main() -> None:
-    """Write the chart."""
-    parser = argparse.ArgumentParser(description="draw the chart of the inside of a mouth")
-    parser.add_argument("output", type=Path)
-    arguments = parser.parse_args()
-    encoded = cv2.imencode(".png", cv2.cvtColor(draw(), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    arguments.output.write_bytes(encoded[1].tobytes())
+    """Write the charts."""
+    parser = argparse.ArgumentParser(description="draw the charts of the insides of mouths")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(exist_ok=True)
+    for name in DENTITIONS:
+        picture = cv2.cvtColor(draw(name), cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        (folder / f"{name}.png").write_bytes(encoded[1].tobytes())
 
 
 if __name__ == "__main__":

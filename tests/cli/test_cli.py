@@ -107,7 +107,7 @@ def test_a_fault_with_one_photo_of_a_folder_does_not_stop_the_others(
 ) -> None:
     tried = []
 
-    def fail(editor: object, photo: Photo, face: str) -> None:
+    def fail(editor: object, photo: Photo, face: str, teeth: str) -> None:
         tried.append(photo.path.name)
         raise ZeroDivisionError("odd") if photo.path.name == "a.jpg" else NoFaceFound("no face")
 

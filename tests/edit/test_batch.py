@@ -39,7 +39,7 @@ class MadeEditor:
         self.before = before
         self.prepared: list[str] = []
 
-    def prepare(self, photo: Photo, face: str) -> Scene:
+    def prepare(self, photo: Photo, face: str, *, teeth: object = "auto") -> Scene:
         name = photo.path.name if photo.path else "stdin"
         self.prepared.append(name)
         self.before(photo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from exprgan.face_parts import DENTITIONS
 from exprgan.models import mouth_interior
 from exprgan.models.mouth_interior import CHART_CM, LOWER_EDGE_CM, PX_PER_CM, UPPER_EDGE_CM
 from exprgan.teacher.draw_mouth import draw
@@ -12,12 +13,13 @@ from exprgan.teacher.draw_mouth import draw
 
 def at(x_cm: float, y_cm: float, px_per_cm: float = 64) -> np.ndarray:
     """Colour of a place."""
-    return mouth_interior.sample(np.array([[[x_cm, y_cm]]], np.float32), px_per_cm)[0, 0]
+    return mouth_interior.drawn().sample(np.array([[[x_cm, y_cm]]], np.float32), px_per_cm)[0, 0]
 
 
-def test_stored_chart_is_what_the_program_draws() -> None:
-    stored, scale = mouth_interior.chart()
-    drawn = draw()
+@pytest.mark.parametrize("name", DENTITIONS)
+def test_stored_chart_is_what_the_program_draws(name: str) -> None:
+    stored, scale = mouth_interior.drawn(name).at()
+    drawn = draw(name)
     assert scale == PX_PER_CM
     assert stored.shape == drawn.shape == (CHART_CM[1] * PX_PER_CM, CHART_CM[0] * PX_PER_CM, 3)
     assert np.abs(stored.astype(int) - drawn).max() <= 1  # processors may round differently
@@ -34,6 +36,14 @@ def test_teeth_stand_at_the_edges_and_the_throat_between() -> None:
     assert tongue.mean() > throat.mean()
 
 
+def test_sets_of_teeth_differ() -> None:
+    charts = [mouth_interior.drawn(name).at(16)[0].astype(float) for name in DENTITIONS]
+    for place, one in enumerate(charts):
+        assert all(np.abs(one - other).mean() > 2 for other in charts[:place])
+    gap, even = (mouth_interior.drawn(name).at()[0][96, 288] for name in ("gapped", "even"))
+    assert gap.mean() < 0.6 * even.mean()
+
+
 def test_chart_is_darker_towards_the_back_teeth() -> None:
     row = UPPER_EDGE_CM - 0.4
     assert at(0.4, row).mean() > 1.15 * at(2.5, row).mean() > 1.3 * at(3.9, row).mean()
@@ -43,7 +53,7 @@ def test_chart_is_darker_towards_the_back_teeth() -> None:
     ("px_per_cm", "expected"), [(500, 64), (64, 64), (40, 64), (32, 32), (9.25, 16), (1, 8)]
 )
 def test_resolution_suits_the_view(px_per_cm: float, expected: float) -> None:
-    picture, scale = mouth_interior.chart(px_per_cm)
+    picture, scale = mouth_interior.drawn().at(px_per_cm)
     assert scale == expected
     assert picture.shape[:2] == (round(CHART_CM[1] * expected), round(CHART_CM[0] * expected))
 

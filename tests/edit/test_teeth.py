@@ -1,0 +1,163 @@
+"""Teeth of opened mouths: their colour in a photo's light, whose they are, and own ones from a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from exprgan.edit.editor import Editor
+from exprgan.edit.scene import PreparedFace, Scene
+from exprgan.errors import UsageError
+from exprgan.face_model.expression import Expression
+from exprgan.face_model.mouth import DentalArch
+from exprgan.face_model.teeth import LIMITS, Teeth, colour_of, whites_of
+from exprgan.face_parts import DENTITIONS
+from exprgan.models.mouth_interior import PX_PER_CM, UPPER_EDGE_CM
+from tests.conftest import RunCli
+
+SMILE = Expression.parse("happy")
+
+
+@pytest.fixture(scope="module")
+def editor() -> Editor:
+    return Editor.from_pretrained(device="cpu", model="face_model")
+
+
+@pytest.fixture(scope="module")
+def scene(editor: Editor, sample_path: Path) -> Scene:
+    return editor.prepare(sample_path, teeth="even")
+
+
+def lightness_of(rgb: NDArray[np.float64]) -> float:
+    return float(cv2.cvtColor((rgb[None, None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0, 0, 0])
+
+
+def prepared(scene: Scene) -> PreparedFace:
+    return scene.faces[0]
+
+
+def test_teeth_go_with_the_light_of_the_photo(scene: Scene) -> None:
+    face = prepared(scene)
+    assert face.analysis is not None
+    points = face.analysis.landmarks_px
+    colours = [colour_of((face.pixels * light).astype(np.uint8), points) for light in (1.0, 0.6, 0.3)]
+    lightness = [lightness_of(colour) for colour in colours]
+    assert lightness[0] > lightness[1] > lightness[2] >= LIMITS[0][0] - 1
+    yellow = colour_of((face.pixels * (1.0, 0.95, 0.7)).astype(np.uint8), points)
+    assert yellow[2] / yellow[0] < 0.97 * colours[0][2] / colours[0][0]
+
+
+def test_teeth_go_with_the_whites_of_the_eyes_too(scene: Scene) -> None:
+    face = prepared(scene)
+    assert face.analysis is not None
+    points = face.analysis.landmarks_px
+    assert whites_of(face.pixels, points) is not None
+    darker = face.pixels.copy()
+    for first in (33, 263):  # both eyes, by their outer corners
+        x, y = np.rint(points[first, :2]).astype(int)
+        darker[y - 15 : y + 15, max(0, x - 35) : x + 35] //= 2
+    assert lightness_of(colour_of(darker, points)) < lightness_of(colour_of(face.pixels, points)) - 2
+
+
+def test_closed_eyes_leave_the_skin_to_tell(scene: Scene) -> None:
+    face = prepared(scene)
+    assert face.analysis is not None
+    points = face.analysis.landmarks_px.copy()
+    points[[159, 145, 158, 160, 153, 144, 157, 161, 154, 163, 173, 246, 155, 7], 1] = points[33, 1]
+    points[[386, 374, 385, 387, 380, 373, 384, 388, 381, 390, 398, 466, 382, 249], 1] = points[263, 1]
+    assert whites_of(face.pixels, points) is None
+    assert 40 < lightness_of(colour_of(face.pixels, points)) < 92
+
+
+def test_each_set_of_teeth_shows_and_nothing_else_changes(editor: Editor, sample_path: Path) -> None:
+    images = [editor.edit(sample_path, SMILE, teeth=name).image for name in DENTITIONS]
+    face = prepared(editor.prepare(sample_path))
+    mouth = cv2.invertAffineTransform(face.matrix) @ (128, 190, 1)
+    for number, image in enumerate(images[1:], 1):
+        rows, columns = np.nonzero((image != images[0]).any(axis=2))
+        assert len(rows) > 200, DENTITIONS[number]
+        assert np.hypot(rows - mouth[1], columns - mouth[0]).max() < 60 / np.hypot(*face.matrix[0, :2])
+
+
+def test_a_scene_keeps_its_teeth_and_a_wrong_name_is_refused(editor: Editor, sample_path: Path) -> None:
+    scene = editor.prepare(sample_path, teeth="worn")
+    assert prepared(scene).teeth == Teeth("worn")
+    with pytest.raises(UsageError, match="no teeth called 'golden'; choose one of auto, even"):
+        editor.prepare(sample_path, teeth="golden")
+
+
+def test_automatic_teeth_are_the_same_for_the_same_face(editor: Editor, sample_path: Path) -> None:
+    chosen = [prepared(editor.prepare(sample_path)).teeth for _ in range(2)]
+    assert chosen[0] == chosen[1]
+    assert chosen[0] is not None
+    assert chosen[0].name in ("even", "broad", "oval")
+
+
+def test_places_lead_to_pixels_and_back(scene: Scene) -> None:
+    analysis = prepared(scene).analysis
+    assert analysis is not None
+    arch = DentalArch(analysis, analysis.neutral_cm)
+    place = np.array([[x, y] for x in (-2, -0.5, 0, 1.5) for y in (0.9, 1.3, 1.7)], np.float32)
+    pixels = arch.upper_pixels(place)
+    np.testing.assert_allclose(arch.place(pixels[:, 0], pixels[:, 1]), place, atol=0.02)
+
+
+def smiling(editor: Editor, path: Path, teeth: str) -> NDArray[np.uint8]:
+    """A photo of a wide smile with known teeth."""
+    wide = Expression.parse(None, {"mouthUpperUp": 0.8, "smile": 1.0})
+    return editor.edit(path, wide, teeth=teeth).image
+
+
+def gap_depth(teeth: Teeth) -> float:
+    """Brightness at the midline of the upper teeth against that beside it."""
+    row = round((UPPER_EDGE_CM - 0.3) * PX_PER_CM)
+    grey = teeth.chart.at()[0][row].mean(axis=1)
+    middle = len(grey) // 2
+    return float(grey[middle - 4 : middle + 4].min() / np.median(grey[middle - 40 : middle + 40]))
+
+
+def test_own_teeth_are_those_of_the_photo(editor: Editor, sample_path: Path) -> None:
+    found = {name: editor.teeth_from(smiling(editor, sample_path, name)) for name in ("even", "gapped")}
+    assert all(teeth.own is not None for teeth in found.values())
+    assert gap_depth(found["gapped"]) < 0.75 * gap_depth(found["even"])
+    scene = editor.prepare(smiling(editor, sample_path, "gapped"))
+    own = prepared(scene).teeth
+    assert own is not None
+    assert own.own is not None  # without being asked
+    assert gap_depth(own) < 0.75 * gap_depth(found["even"])
+
+
+def test_teeth_from_another_photo_show_in_an_edit(editor: Editor, sample_path: Path) -> None:
+    gapped = editor.teeth_from(smiling(editor, sample_path, "gapped"))
+    with_gap, without = (editor.edit(sample_path, SMILE, teeth=teeth).image for teeth in (gapped, "even"))
+    assert (with_gap != without).any()
+
+
+def test_a_shut_mouth_gives_no_teeth(editor: Editor, sample_path: Path) -> None:
+    with pytest.raises(UsageError, match="too little of the upper teeth; give one in which"):
+        editor.teeth_from(sample_path)
+
+
+def test_options_of_the_command(run_cli: RunCli, editor: Editor, sample_path: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    smile, output = tmp_path / "smile.png", tmp_path / "out.png"
+    Image.fromarray(smiling(editor, sample_path, "gapped")).save(smile)
+    result = run_cli("edit", sample_path, "--teeth-from", smile, "-o", output, "--model", "face_model")
+    assert result.code == 0, result.stderr
+    expected = editor.edit(sample_path, "happy", teeth=editor.teeth_from(smile)).image
+    np.testing.assert_array_equal(np.asarray(Image.open(output)), expected)
+    refused = run_cli("edit", sample_path, "--teeth-from", smile, "--teeth", "worn", "-o", tmp_path / "b.png")
+    assert refused.code == 2
+    assert "give one of them" in refused.stderr
+    refused = run_cli("edit", sample_path, "--model", "unified", "--teeth", "worn", "-o", tmp_path / "b.png")
+    assert refused.code == 2
+    assert "go with the face model" in refused.stderr
+    refused = run_cli("edit", sample_path, "--teeth-from", sample_path, "-o", tmp_path / "b.png")
+    assert refused.code == 2
+    assert "smiles widely" in refused.stderr
+    assert not (tmp_path / "b.png").exists()
