@@ -373,7 +373,8 @@ def _cover(cut: Cut, strip: _Patch) -> NDArray[np.float32]:
     outline = transform_points(cut.outline_px, cv2.invertAffineTransform(strip.matrix)) + (0, pad)
     height, width = strip.y1 - strip.y0, strip.x1 - strip.x0
     cover = polygon_mask(height + 2 * pad, width, outline)
-    return cv2.GaussianBlur(cover, (0, 0), softness)[pad : pad + height].astype(np.float32)
+    cover = cv2.GaussianBlur(cover, (0, 0), softness)[pad : pad + height]
+    return (cut.weight * cover).astype(np.float32)
 
 
 def _warp_photo(image: NDArray[Any], flow_px: NDArray[np.float32], patch: _Patch) -> NDArray[np.float32]:

@@ -39,6 +39,8 @@ PAIRED_RIMS = (
 """Upper and lower rims of mouth and eyes, point by point."""
 UNMOVED_UNITS = 0.1
 """Lips that move less leave the mouth as it is, in units of the pose."""
+SHOWN_OVER_UNITS = 1.0
+"""What is drawn comes into sight while the gap of the lips grows by so much."""
 MARGIN_PX = 4
 """How far beyond an outline the maps inside it are continued, for interpolation between pixels."""
 
@@ -50,7 +52,8 @@ class Cut:
     name: eye or mouth. outline_px (n, 2). flow_px float32 (height, width, 2), backward. interior float32
     (height, width, 5) or None: place (x, y) in cm on the chart of the teeth, and natural log of the light on its RGB,
     shown in place of the photo. shade float32 (height, width) or None: natural log of a factor on the photo. invented
-    bool (height, width): shows what the photo does not. teeth: whose, for the interior.
+    bool (height, width): shows what the photo does not. teeth: whose, for the interior. weight (0..1): below 1 while it
+    comes into sight, so that pictures of growing amounts do not jump.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Cut:
     shade: NDArray[np.float32] | None = None
     invented: NDArray[np.bool_] | None = None
     teeth: Teeth = field(default_factory=Teeth)
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Prior:
     def cover(self, cut: Cut) -> NDArray[np.float32]:
         """Soft mask (height, width) of a cut, 0 to 1."""
         mask = raster.polygon_mask(self.flow_px.shape[0], self.flow_px.shape[1], cut.outline_px)
-        return np.where(mask <= 0.01, 0, mask).astype(np.float32)
+        return (cut.weight * np.where(mask <= 0.01, 0, mask)).astype(np.float32)
 
     def whole_flow(self) -> NDArray[np.float32]:
         """Backward flow (height, width, 2) of all that the photo shows, cuts included."""
@@ -223,11 +227,11 @@ class PriorMaker:
         target_px = target_points(analysis, target_cm)
         lips = mesh.INNER_MOUTH_OUTLINE
         moved_px = np.linalg.norm((target_px - analysis.landmarks_px[:468])[lips, :2], axis=1).max()
-        moved = min(1.0, float(moved_px) / analysis.pose.unit_px)
+        moved = min(1.0, float(moved_px) / analysis.pose.unit_px)  # 1 from where lips have their rims drawn
         flow, chart = self._trace(size_hw, analysis, target_px, lip_inset * moved)
         cuts = _cuts_of_eyes(size_hw, analysis, target_px, gaze_px)
         mouth = (
-            _cut_of_mouth(image, analysis, target_cm, target_px, teeth or Teeth())
+            _cut_of_mouth(image, analysis, target_cm, target_px, teeth or Teeth(), moved)
             if moved > UNMOVED_UNITS
             else []
         )
@@ -291,8 +295,12 @@ def _cut_of_mouth(
     target_cm: NDArray[np.float64],
     target_px: NDArray[np.float64],
     teeth: Teeth,
+    moved: float,
 ) -> list[Cut]:
-    """The inside of the mouth where it opens: the photo's own where it shows enough of it, else the chart's."""
+    """The inside of the mouth where it opens: the photo's own where it shows enough of it, else the chart's.
+
+    moved: how far the lips move, 0 to 1, up to which an own mouth stays as the skin around it takes it along.
+    """
     size_hw = (image.shape[0], image.shape[1])
     gap = target_px[mesh.LOWER_INNER_LIP, 1] - target_px[mesh.UPPER_INNER_LIP, 1]
     if gap.max() <= OPEN_MOUTH_UNITS * analysis.pose.unit_px:
@@ -307,12 +315,14 @@ def _cut_of_mouth(
         flow[rows, columns] = own_mouth(analysis, rows, columns) - np.stack([columns, rows], axis=1)
         shade = np.zeros(size_hw, np.float32)
         shade[rows, columns] = np.log1p(-OWN_MOUTH_SHADOW * shadow)
-        return [Cut("mouth", outline, flow, shade=shade)]
+        return [Cut("mouth", outline, flow, shade=shade, weight=moved)]
     interior = np.zeros((*size_hw, 5), np.float32)
     interior[rows, columns, :2] = DentalArch(analysis, target_cm).place(columns, rows)
     by_place = light_across(image, analysis, columns) + np.log1p(-shadow)
     interior[rows, columns, 2:] = log_light(image, analysis.landmarks_px) + by_place[:, None]
-    return [Cut("mouth", outline, flow, interior=interior, teeth=teeth)]
+    over = gap.max() / analysis.pose.unit_px - OPEN_MOUTH_UNITS
+    weight = float(min(1.0, over / SHOWN_OVER_UNITS))
+    return [Cut("mouth", outline, flow, interior=interior, teeth=teeth, weight=weight)]
 
 
 def _on_all_charts(interior: NDArray[np.float32], teeth: Teeth) -> NDArray[np.float32]:

@@ -56,6 +56,15 @@ def test_amount_0_is_the_photo(editor: Editor, scene: Scene) -> None:
     np.testing.assert_array_equal(result.image, scene.photo.pixels)
 
 
+def test_growing_amounts_begin_without_a_jump(geometry: Editor, sample_path: Path) -> None:
+    parted = geometry.edit(sample_path, controls={"mouth_open": 0.5, "smile": 0.5}).image
+    for photo in (sample_path, parted):
+        scene = geometry.prepare(photo)
+        for expression in ("happy", "surprise", "sad"):
+            result = geometry.edit(scene, expression, 0.02).image.astype(int)
+            assert np.abs(result - scene.photo.pixels).max() < 40
+
+
 def test_each_way_of_asking_gives_an_edit_of_its_own(editor: Editor, scene: Scene) -> None:
     asked: list[dict[str, Any]] = [
         {"to": "happy"},
