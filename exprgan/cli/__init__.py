@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exprgan.cli import (
+    animate,
     data,
     doctor,
     edit,
@@ -65,6 +66,15 @@ app.command(
         "exprgan edit - --to happy < photo.jpg > happy.jpg",
     ),
 )(edit.edit)
+app.command(
+    "animate",
+    short_help="Make a moving picture of a photo.",
+    epilog=options.examples(
+        "exprgan animate photo.jpg --to happy",
+        "exprgan animate photo.jpg --to happy --to sad --output moods.mp4",
+        "exprgan animate photo.jpg --control gaze_x=1 --blink --output look.webp",
+    ),
+)(animate.animate)
 app.command(
     "expressions",
     short_help="List what faces can be asked to show.",

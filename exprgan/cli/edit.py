@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +22,9 @@ from exprgan.edit.plan import (
     Job,
     Plan,
     PlanOptions,
+    asked_for,
     parse_amounts,
+    parse_strengths,
     plan_jobs,
     wanted_expressions,
 )
@@ -93,8 +95,12 @@ def edit(
         ),
     ] = None,
     strength: Annotated[
-        float, typer.Option(metavar="NUMBER", help="Factor on all of it, from 0 (the input) to 1.5.")
-    ] = 1.0,
+        str,
+        typer.Option(
+            metavar="NUMBER",
+            help="Factor on all of it, from 0 (the input) to 1.5; several as 0,0.5,1 or 0:1:0.1 give numbered files.",
+        ),
+    ] = "1",
     face: options.FaceOption = "largest",
     teeth: Annotated[
         str,
@@ -126,6 +132,14 @@ def edit(
             metavar="SHEET.png", help="Also write before and after side by side.", show_default=False
         ),
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="EDITS.csv",
+            help="Also write a row for each result: what was asked, action units before and after, hashes.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: options.OverwriteOption = False,
     skip_existing: options.SkipExistingOption = False,
     recursive: options.RecursiveOption = True,
@@ -147,12 +161,11 @@ def edit(
     out = start(format, quiet, verbose)
     amounts = parse_amounts(au or [], control or [])
     expressions = wanted_expressions(to or [], controls=amounts, recipe=recipe, region=region)
-    for expression in expressions.values():
-        expression.check(strength)
+    asked = asked_for(expressions, parse_strengths(strength))
     if save_recipe is not None:
         _check_recipe(save_recipe, expressions, overwrite=overwrite)
     plan_options = PlanOptions(
-        expressions=list(expressions),
+        expressions=list(asked),
         output=output,
         compare=compare,
         with_sheet=any(word.strip().lower() == "all" for word in to or []),
@@ -163,7 +176,7 @@ def edit(
     is_piped = str(PIPE) in sources
     if is_piped:
         _check_pipe(sources, plan_options, out, dry_run=dry_run)
-        plan = Plan((Job(PIPE, {next(iter(expressions)): output or PIPE}),), is_single=True)
+        plan = Plan((Job(PIPE, {next(iter(asked)): output or PIPE}),), is_single=True)
     else:
         plan = plan_jobs(sources, plan_options)
 
@@ -173,8 +186,8 @@ def edit(
     from exprgan.weights import find_system
 
     files = find_system(model, weights)  # refuses a wrong name before anything else is done
-    for expression in expressions.values():
-        expression.check(strength, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
+    for expression, factor in asked.values():
+        expression.check(factor, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
     _check_teeth(teeth, teeth_from, shows_teeth=files.architecture in FACE_MODEL_SYSTEMS)
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
@@ -183,7 +196,6 @@ def edit(
     work = PhotoWork(
         editor,
         EditSettings(
-            strength,
             face,
             detector,
             not no_provenance,
@@ -191,7 +203,7 @@ def edit(
             model,
             teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
         ),
-        expressions=expressions,
+        asked=asked,
         manifest=manifest,
         weights=weights_hash(files) if manifest else "",
         overwrite=overwrite or (is_piped and output is None),
@@ -200,14 +212,30 @@ def edit(
         read=_read_stdin if is_piped else image_io.read_bytes,
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
-    if save_recipe is not None and not dry_run:
-        next(iter(expressions.values())).save(save_recipe)
     if dry_run:
         _show_dry_run(plan, work, out)
-    elif plan.is_single:
-        _edit_single(plan, work, out)
-    else:
-        _edit_batch(plan, work, jobs, fail_fast, out)
+        return
+    if save_recipe is not None:
+        next(iter(expressions.values())).save(save_recipe)
+    with _rows_in(table, work, files) if table is not None else nullcontext():
+        if plan.is_single:
+            _edit_single(plan, work, out)
+        else:
+            _edit_batch(plan, work, jobs, fail_fast, out)
+
+
+@contextmanager
+def _rows_in(path: Path, work: PhotoWork, files: NetworkFiles) -> Iterator[None]:
+    """The work's results get rows in a table, which is put in order at the end."""
+    from exprgan.edit.table import Measurer, Table
+
+    assert work.editor is not None
+    measurer = Measurer(work.editor, files.weights)
+    work.table = Table(path, measurer, overwrite=work.overwrite, resume=work.skip_existing)
+    try:
+        yield
+    finally:
+        work.table.close()
 
 
 def _check_teeth(name: str, photo: Path | None, *, shows_teeth: bool) -> None:
@@ -267,7 +295,7 @@ def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
             continue
         for name, path in job.named_targets.items():
             lines.append(("planned" if name in todo else "skipped", str(job.source), str(path), name))
-    show_plan(lines, work.settings, out)
+    show_plan(lines, work.asked, out)
     if failed:
         raise typer.Exit(1)
 
@@ -278,7 +306,7 @@ def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
 
     with one_thread():
         report = work(plan.jobs[0])
-    show_photo(report, work.settings, out, is_single=True, expressions=work.expressions)
+    show_photo(report, out, is_single=True, asked=work.asked)
     if report.error is not None:
         raise report.error
 
@@ -294,7 +322,7 @@ def _edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, 
     reports: list[PhotoReport] = []
     with _first_interrupt_stops(out) as stop, out.progress(len(plan.jobs), "editing") as advance:
         for report in run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast):
-            show_photo(report, work.settings, out, is_single=False, expressions=work.expressions)
+            show_photo(report, out, is_single=False, asked=work.asked)
             is_fault = report.error is not None and not isinstance(report.error, ExprganError)
             if is_fault and os.environ.get("EXPRGAN_DEBUG") == "1":
                 raise report.error or RuntimeError
@@ -335,7 +363,7 @@ def _check_pipe(sources: list[str], chosen: PlanOptions, out: Output, *, dry_run
         raise UsageError("- reads one photo from stdin; give it alone.")
     if len(chosen.expressions) > 1 or chosen.with_sheet:
         raise UsageError(
-            "- makes one photo of one; name one expression with --to, or give the photo by name."
+            "- makes one photo of one; name one expression and strength, or give the photo by name."
         )
     if chosen.compare is not None or chosen.skip_existing or dry_run:
         raise UsageError(

@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING, Any
 from exprgan.cli.output import Format, Output, message_of
 
 if TYPE_CHECKING:
-    from exprgan.edit.batch import EditSettings, PhotoReport
-    from exprgan.face_model.expression import Expression
+    from exprgan.edit.batch import PhotoReport
+    from exprgan.edit.plan import Asked
 
 _LISTED = 20  # failed photos named again at the end
 
 
-def show_photo(
-    report: PhotoReport,
-    settings: EditSettings,
-    out: Output,
-    *,
-    is_single: bool,
-    expressions: Mapping[str, Expression],
-) -> None:
+def show_photo(report: PhotoReport, out: Output, *, is_single: bool, asked: Mapping[str, Asked]) -> None:
     """Data on stdout for each file, notes on stderr.
 
     An error is data in JSON, else on stderr, unless it is a single photo's, with which the command ends.
@@ -31,7 +24,7 @@ def show_photo(
     for note in report.notes:
         out.note(f"{source}: {note}")
     for label, path in report.results.items():
-        out.data(_edited(report, settings, label, str(path), expressions.get(label)), str(path))
+        out.data(_edited(report, label, str(path), asked[label]), str(path))
     if report.sheet:
         out.data({"status": "edited", "input": source, "sheet": str(report.sheet)}, str(report.sheet))
     for name, path in report.skipped.items():
@@ -50,20 +43,16 @@ def show_photo(
     out.detail(f"{source}: {report.status} in {sum(report.seconds.values()):.2f} s.")
 
 
-def _edited(
-    report: PhotoReport, settings: EditSettings, label: str, path: str, expression: Expression | None
-) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-    if expression is not None:
-        asked = {"classes": dict(expression.classes), "controls": dict(expression.controls)}
-        asked["regions"] = list(expression.regions)
+def _edited(report: PhotoReport, label: str, path: str, asked: Asked) -> dict[str, Any]:
     return {
         "status": "edited",
         "input": str(report.job.source),
         "output": path,
         "expression": label,
-        **asked,
-        "strength": settings.strength,
+        "classes": dict(asked.expression.classes),
+        "controls": dict(asked.expression.controls),
+        "regions": list(asked.expression.regions),
+        "strength": asked.strength,
         "faces": faces_record(report.faces),
         "seconds": {name: round(taken, 4) for name, taken in report.seconds.items()},
         "notes": list(report.notes),
@@ -85,12 +74,15 @@ def faces_record(outcomes: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def show_plan(jobs: Sequence[tuple[str, str, str, str]], settings: EditSettings, out: Output) -> None:
+def show_plan(jobs: Sequence[tuple[str, str, str, str]], asked: Mapping[str, Asked], out: Output) -> None:
     """The lines of --dry-run: status, input, output and expression of each file."""
     for status, source, path, name in jobs:
         record: dict[str, Any] = {"status": status, "input": source}
-        record |= {"sheet": path} if name == "sheet" else {"output": path, "expression": name}
-        out.data({**record, "strength": settings.strength}, f"{source} -> {path}  ({status})")
+        if name == "sheet":
+            record["sheet"] = path
+        else:
+            record |= {"output": path, "expression": name, "strength": asked[name].strength}
+        out.data(record, f"{source} -> {path}  ({status})")
 
 
 def show_summary(reports: Sequence[PhotoReport], num_jobs: int, seconds: float, out: Output) -> None:

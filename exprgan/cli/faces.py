@@ -69,22 +69,18 @@ def faces(
 
 def _fitter(weights: Path | None) -> Callable[[Face], dict[str, Any]]:
     """What the face model says of a face, for JSON: its own coefficients, action units, pose and residual."""
-    from exprgan.action_units import ACTION_UNITS, from_blendshapes
     from exprgan.face_model.fit import OWN_NETWORK
+    from exprgan.face_model.measured import measured
     from exprgan.face_model.model import FaceModel
-    from exprgan.face_parts import CROP_PX
-    from exprgan.faces.align import crop_matrix
 
     model = FaceModel(weights, OWN_NETWORK)
     names = model.basis.measured_names
 
     def fit_of(face: Face) -> dict[str, Any]:
-        matrix = crop_matrix(face.points5_xy, CROP_PX)
-        analysis = model.analyse_face(face, matrix)
-        units = from_blendshapes(analysis.scores[None], names)[0]
-        known = {unit: round(float(value), 3) for unit, value in zip(ACTION_UNITS, units, strict=True)}
+        found = measured(model, face)
+        analysis, matrix = found.analysis, found.matrix
         return {
-            "action_units": {unit: value if value == value else None for unit, value in known.items()},
+            "action_units": found.action_units,
             "blendshapes": dict(zip(names, analysis.scores.round(3).tolist(), strict=True)),
             "fit": {
                 "residual_cm": round(analysis.residual_cm, 4),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from exprgan.device import one_thread
 from exprgan.edit.manifest import Entry, Manifest, Origin, sha256_of
-from exprgan.edit.plan import PIPE, Job
+from exprgan.edit.plan import PIPE, Asked, Job
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import Expression
 from exprgan.files import PARTIAL_PREFIX, PARTIAL_SUFFIX
@@ -34,6 +34,7 @@ from exprgan.weights.find import DEFAULT_SYSTEM
 if TYPE_CHECKING:
     from exprgan.edit.editor import Editor
     from exprgan.edit.scene import EditResult, FaceOutcome
+    from exprgan.edit.table import Table
     from exprgan.face_model.teeth import Teeth
     from exprgan.photos.photo import Photo
 
@@ -49,7 +50,6 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 class EditSettings:
     """What is the same for all photos of a batch and decides the bytes of the results."""
 
-    strength: float = 1.0
     face: str = "largest"
     detector: str = "builtin"
     provenance: bool = True
@@ -136,7 +136,7 @@ class PhotoWork:
     Args:
         editor: Edits; None if only `unfinished` is asked.
         settings: See there.
-        expressions: What the labels of the jobs' outputs mean; those that are not here are parsed.
+        asked: What the labels of the jobs' outputs mean; those that are not here are parsed.
         manifest: The record of the output folder; None keeps none.
         weights: `weights_hash` of the editor's.
         overwrite: Whether files that exist may be replaced.
@@ -150,7 +150,7 @@ class PhotoWork:
         editor: Editor | None,
         settings: EditSettings,
         *,
-        expressions: Mapping[str, Expression] | None = None,
+        asked: Mapping[str, Asked] | None = None,
         manifest: Manifest | None = None,
         weights: str = "",
         overwrite: bool = False,
@@ -160,9 +160,10 @@ class PhotoWork:
         write: Callable[[Path, bytes], None] = image_io.write_atomic,
     ) -> None:
         self.editor, self.settings, self.manifest, self.weights = editor, settings, manifest, weights
-        self.expressions = dict(expressions or {})
+        self.asked = dict(asked or {})
         self.overwrite, self.skip_existing = overwrite, skip_existing
         self.read, self.write, self.teeth = read, write, teeth
+        self.table: Table | None = None  # where each result gets rows
 
     def __call__(self, job: Job) -> PhotoReport:
         """Do a job; an error is in the report."""
@@ -204,15 +205,20 @@ class PhotoWork:
         job = report.job
         with report.timed("read"):
             data = self.read(job.source)
-            digest = sha256_of(data) if self.manifest is not None else ""
+            digest = sha256_of(data) if self.manifest is not None or self.table is not None else ""
             todo = self.unfinished(job, digest)
             report.skipped = {name: path for name, path in job.named_targets.items() if name not in todo}
             if not todo:
                 return
             photo = image_io.read(data, path=None if job.source == PIPE else job.source)
-        for name, encoded in self._results(photo, todo, report):
+        for name, encoded, result in self._results(photo, todo, report):
             path = todo[name]
-            with report.timed("write"):
+            if self.table is not None and result is not None:
+                names = {"input": str(job.source), "output": str(path), "input_sha256": digest}
+                names["output_sha256"] = sha256_of(encoded)
+                with report.timed("measure"):
+                    self.table.record(result, self._meant_by(name), names)
+            with report.timed("write"), self._row_of(path):
                 make_folder(path.parent)
                 if self.manifest is not None:
                     self.manifest.append(
@@ -233,8 +239,8 @@ class PhotoWork:
 
     def _results(
         self, photo: Photo, todo: Mapping[str, Path], report: PhotoReport
-    ) -> Iterator[tuple[str, bytes]]:
-        """The files that are to be written, by name, the sheet last."""
+    ) -> Iterator[tuple[str, bytes, EditResult | None]]:
+        """Name, bytes and edit of the files that are to be written, the sheet last."""
         if self.editor is None:
             raise ValueError("work without an editor can only be planned")
         with report.timed("prepare"):
@@ -243,25 +249,35 @@ class PhotoWork:
         report.faces = scene.outcomes
         report.notes = (*photo.notes, *left_alone(scene.outcomes))
         shown: list[EditResult] = []
-        for expression in report.job.outputs:
-            if expression not in todo and "sheet" not in todo:
+        for label in report.job.outputs:
+            if label not in todo and "sheet" not in todo:
                 continue
             with report.timed("edit"):
-                result = self.editor.edit(scene, self._meant_by(expression), self.settings.strength)
+                result = self.editor.edit(scene, *self._meant_by(label))
             said = left_alone(result.faces)
             report.notes = (*report.notes, *(note for note in said if note not in report.notes))
             if "sheet" in todo:
                 shown.append(result)
-            if expression in todo:
+            if label in todo:
                 with report.timed("write"):
-                    encoded = self._encode(result, todo[expression])
-                yield expression, encoded
+                    encoded = self._encode(result, todo[label])
+                yield label, encoded, result
         if "sheet" in todo:
             from exprgan.edit.sheet import encode_sheet
 
             with report.timed("write"):
                 encoded = encode_sheet(todo["sheet"], shown)
-            yield "sheet", encoded
+            yield "sheet", encoded, None
+
+    @contextlib.contextmanager
+    def _row_of(self, path: Path) -> Iterator[None]:
+        """Take back the row of a result that cannot be written."""
+        try:
+            yield
+        except BaseException:
+            if self.table is not None:
+                self.table.drop(path)
+            raise
 
     def _encode(self, result: EditResult, path: Path) -> bytes:
         keeps = result.photo.format in image_io.EXTENSIONS.values()
@@ -273,13 +289,17 @@ class PhotoWork:
     def _origin(self, name: str, job: Job, input_sha256: str) -> Origin:
         options: dict[str, Any] = asdict(self.settings)
         if name == "sheet":
-            options["sheet"] = [self._meant_by(label).text for label in job.outputs]
+            options["sheet"] = [_as_options(self._meant_by(label)) for label in job.outputs]
         else:
-            options["expression"] = self._meant_by(name).text
+            options |= _as_options(self._meant_by(name))
         return Origin(input_sha256, options, self.weights)
 
-    def _meant_by(self, label: str) -> Expression:
-        return self.expressions.get(label) or Expression.parse(label)
+    def _meant_by(self, label: str) -> Asked:
+        return self.asked.get(label) or Asked(Expression.parse(label))
+
+
+def _as_options(asked: Asked) -> dict[str, Any]:
+    return {"expression": asked.expression.text, "strength": asked.strength}
 
 
 def run(

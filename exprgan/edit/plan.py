@@ -7,18 +7,22 @@ the way.
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from exprgan.errors import UnreadableImage, UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_model.expression import Expression
+from exprgan.face_model.expression import Expression, check_strength
 from exprgan.face_model.vocabulary import find_control
 
 PIPE = Path("-")
 """Stands for stdin as a source and for stdout as a result."""
+MOST_STEPS = 1000
+"""Results of a photo and an expression that one command may ask for."""
 _SHOWN = 5  # files named in a message; the others are counted
 _SAMPLES = {"--au": "12=0.8", "--control": "smile=0.5"}
 _LONGEST_NAME = 255  # bytes that common file systems allow a name
@@ -110,6 +114,62 @@ def wanted_expressions(
             expression = replace(expression, regions=Expression.parse(None, None, region).regions)
         found.setdefault(expression.label, expression)
     return found
+
+
+class Asked(NamedTuple):
+    """What one result is to show."""
+
+    expression: Expression
+    strength: float = 1.0
+
+
+def asked_for(expressions: Mapping[str, Expression], strengths: Sequence[float]) -> dict[str, Asked]:
+    """What is asked for by the label that names its file: of several strengths, numbered ones of each expression.
+
+    >>> list(asked_for({"happy": Expression.parse("happy")}, [0, 0.5, 1]))
+    ['happy-00', 'happy-01', 'happy-02']
+    """
+    if len(strengths) == 1:
+        return {label: Asked(expression, strengths[0]) for label, expression in expressions.items()}
+    digits = max(2, len(str(len(strengths) - 1)))
+    return {
+        f"{label}-{number:0{digits}}": Asked(expression, strength)
+        for label, expression in expressions.items()
+        for number, strength in enumerate(strengths)
+    }
+
+
+def parse_strengths(word: str) -> list[float]:
+    """Strengths of the word after --strength: one number, several as 0,0.5,1, or FIRST:LAST:STEP with both ends.
+
+    Raises:
+        UsageError: It is none of these, or there are too many.
+
+    >>> parse_strengths("0:1:0.25")
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    try:
+        if ":" in word:
+            first, last, step = (float(part) for part in word.split(":"))
+            if not (math.isfinite(first + last + step) and step > 0 and last >= first):
+                raise ValueError
+            count = math.floor((last - first) / step + 1e-9) + 1
+            strengths = [round(first + place * step, 9) for place in range(min(count, MOST_STEPS + 1))]
+        else:
+            strengths = [float(part) for part in word.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"--strength {word} is no strength; write a number, several as 0,0.5,1, or FIRST:LAST:STEP as 0:1:0.1."
+        ) from None
+    if len(strengths) > MOST_STEPS:
+        raise UsageError(
+            f"--strength {word} asks for more than {MOST_STEPS} results of a photo; take a longer step."
+        )
+    for strength in strengths:
+        check_strength(strength)
+    if len(set(strengths)) < len(strengths):
+        raise UsageError(f"--strength {word} names a strength twice; leave one out.")
+    return strengths
 
 
 def parse_amounts(au: Sequence[str], control: Sequence[str]) -> dict[str, float]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from exprgan.device import has_fast_bfloat16
 from exprgan.errors import ExprganError, UsageError
 from exprgan.files import being_written
 from exprgan.models import full_arguments
@@ -57,7 +58,9 @@ class LoopConfig:
     workers: int = 0  # processes that make samples; 0 makes them in this one
     threads: int = 0  # torch's CPU threads; 0 leaves torch's choice
     device: str = "cpu"  # cpu, cuda, cuda:1 ...
-    bf16: bool = True  # bfloat16 autocast; on CPUs with AMX or AVX512-BF16 and on CUDA about 3 times as fast
+    bf16: bool = (
+        True  # bfloat16 autocast where the device has it (AMX, AVX512-BF16, CUDA): about 3 times as fast
+    )
     compile: bool = False  # torch.compile of the averaged part
     log_kimg: float = 0.5  # interval of log lines
     picture_kimg: float = 2.0  # interval of sample pictures
@@ -109,6 +112,7 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = torch.device(device)
+        self._is_bf16 = config.bf16 and has_fast_bfloat16(device)
         model = distributed.synchronised(task.build(), self.world, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = task.averaged(self.model)  # the part that is kept
@@ -256,7 +260,7 @@ class Trainer:
         optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for part in _parts(batch, parts):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_bf16):
                 loss, terms = turn.loss(part)
             name = f"loss_{turn.name}" if turn.name else "loss"
             terms = {name: loss, **terms}

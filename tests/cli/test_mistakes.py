@@ -21,7 +21,7 @@ MISTAKES = [
     ("edit photo.jpg --to xyz", 2, "'xyz'", "choose from neutral, happy"),
     ("edit photo.jpg --to happy,sad", 2, "'happy,sad'", "--to happy --to sad"),
     ("edit photo.jpg sad", 4, "sad does not exist", "write --to sad"),
-    ("edit photo.jpg --strength strong", 2, "'--strength'", "valid number"),
+    ("edit photo.jpg --strength strong", 2, "--strength strong", "write a number"),
     ("edit photo.jpg --strength 70", 2, "70", "from 0 to 1"),
     ("edit photo.jpg --strength nan", 2, "nan", "from 0 to 1"),
     ("edit photo.jpg --to sad --jobs 0", 2, "'--jobs'", "greater than or equal to 1"),
