@@ -53,7 +53,7 @@ class WrinkleModel:
         self._under_pixel_weight = basis.arrays["chart_skin_weights"].astype(np.float32)
         self._neighbour_mean = self._build_neighbour_mean()
         self._rest_shading, self._rest_hollow = self._shade(self._skin)
-        self._mask = self._build_mask()
+        self.mask = self._build_mask()
         self._lines = self._draw_lines()
         self._halves = self._build_halves()
         self._sculpted_ratio = lru_cache(maxsize=64)(self._shaded_ratio)
@@ -84,7 +84,7 @@ class WrinkleModel:
         ratio[self.covered] = (change[self._under_pixel] * self._under_pixel_weight).sum(axis=1)
         # the sculpture is harder than skin, whose own scattering softens folds
         ratio = cv2.GaussianBlur(ratio, (0, 0), 1.4) * 0.65
-        return (np.clip(ratio, -0.32, 0.10) * self._mask).astype(np.float32)
+        return (np.clip(ratio, -0.32, 0.10) * self.mask).astype(np.float32)
 
     def _drawn_ratio(self, amounts: Amounts) -> NDArray[np.float32]:
         """Lines finer than the sculpture, and the folds of measured smiles."""
@@ -215,4 +215,4 @@ class WrinkleModel:
                 at[193] + (at[417] - at[193]) * part + np.array([0, drop]) for part in (0.12, 0.5, 0.88)
             ]
             sneer = sneer + self._stroke(bridge, 1.0, 0.2)
-        return {"frown": frown * self._mask, "forehead": forehead * self._mask, "sneer": sneer * self._mask}
+        return {"frown": frown * self.mask, "forehead": forehead * self.mask, "sneer": sneer * self.mask}

@@ -16,6 +16,7 @@ from exprgan.face_model.fit import FLAT, MEDIAPIPE, FaceAnalysis, FaceFitter, Tr
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.prior import Prior, PriorMaker
 from exprgan.face_model.regions import Regions
+from exprgan.face_model.skin import Skin, folds_on
 from exprgan.face_model.teeth import Teeth
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
@@ -36,6 +37,7 @@ class FaceModel:
         self.fitter = FaceFitter(self.basis, trust)
         self.wrinkles = WrinkleModel(self.basis)
         self.priors = PriorMaker(self.basis, self.wrinkles.chart_px)
+        self.skin = Skin(self.basis, self.wrinkles.chart_px, self.wrinkles.size, self.wrinkles.mask)
         self.regions = Regions(self.basis, self.wrinkles.chart_px, self.wrinkles.size)
 
     def analyse(
@@ -82,7 +84,7 @@ class FaceModel:
         teeth are shown where the mouth opens, the first drawn ones by default.
         """
         target = self.target_shape(analysis, amounts)
-        log_ratio = self._log_ratio(analysis, amounts) if folds else None
+        log_ratio = self._log_ratio(image, analysis, amounts) if folds else None
         return self.priors.make(
             image,
             analysis,
@@ -105,7 +107,9 @@ class FaceModel:
         share = self.regions.share(amounts.regions)[:, None]
         return analysis.shape_cm + share * (target - analysis.shape_cm)
 
-    def _log_ratio(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float32]:
+    def _log_ratio(
+        self, image: NDArray[np.uint8], analysis: FaceAnalysis, amounts: Amounts
+    ) -> NDArray[np.float32]:
         """Folds on the texture chart; those of the face's own smile go as far as its expression is replaced."""
         own_smile = (0.0, 0.0)
         if not amounts.regions or "mouth" in amounts.regions:
@@ -114,5 +118,7 @@ class FaceModel:
                 amounts.replaced * float(scores[f"mouthSmile{side}"]) for side in ("Right", "Left")
             )
             own_smile = (right, left)
-        ratio = self.wrinkles.log_ratio(amounts, own_smile)
+        drawn = self.wrinkles.log_ratio(amounts)
+        ratio = folds_on(self.skin.creases(image, analysis.landmarks_px), drawn)
+        ratio += self.wrinkles.log_ratio(amounts, own_smile) - drawn
         return ratio * self.regions.on_chart(amounts.regions) if amounts.regions else ratio

@@ -1,0 +1,90 @@
+"""The photo's own skin on the mesh's texture chart: how deep its creases are and where.
+
+An expression deepens the folds that a face has; on smooth skin it shows faint ones. So what is drawn is weighed by how
+creased the skin is, and the skin's own creases are deepened where the expression folds it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgan.face_model import raster
+from exprgan.face_model.basis import FaceBasis
+from exprgan.faces import mesh
+
+FINE_PX, COARSE_PX = 0.7, 3.0
+"""Scales of creases on the chart, in its pixels."""
+DEEPEST = 0.35
+"""Limit of a crease's depth, natural log; deeper ones are hair or shadows."""
+SMOOTH, CREASED = 0.010, 0.032
+"""Mean depth of the creases where an expression folds the skin, of smooth and of old skin."""
+DRAWN_ON_SMOOTH = 0.55
+"""Share of the drawn folds that shows on smooth skin."""
+DEEPENED = 0.9
+"""How much deeper own creases become where the skin folds fully."""
+FULL_FOLD = 0.12
+"""Strength of the folds, natural log, from which own creases are deepened fully."""
+
+
+class Skin:
+    """Reads skin on the chart.
+
+    Args:
+        basis: The face model.
+        chart_px: Places (468, 2) of the mesh on the chart, in its pixels.
+        size: Side of the chart.
+        mask: Where folds may be, (size, size) in [0, 1].
+    """
+
+    def __init__(
+        self, basis: FaceBasis, chart_px: NDArray[np.float64], size: int, mask: NDArray[np.float32]
+    ) -> None:
+        self._triangles = basis.skin_triangles
+        self._map, self._weights = raster.rasterise(size, size, chart_px, self._triangles)
+        free = np.ones((size, size), np.float32)
+        for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW):
+            cv2.fillPoly(free, [cv2.convexHull(np.rint(chart_px[list(brow)]).astype(np.int32))], 0)
+        self._mask = mask * cv2.GaussianBlur(cv2.erode(free, np.ones((5, 5))), (0, 0), 1.5)
+
+    def creases(self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Depth (size, size) of a face's creases on the chart, natural log, 0 where there are none.
+
+        Args:
+            image: sRGB uint8 (height, width, 3).
+            landmarks_px: (468+, 2+) in its pixels.
+        """
+        covered, points = raster.interpolate(
+            self._map, self._weights, self._triangles, landmarks_px[:468, :2].astype(np.float64)
+        )
+        place = np.zeros((*covered.shape, 2), np.float32)
+        place[covered] = points
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        seen = cv2.remap(
+            grey, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        log = np.where(covered, np.log(seen + 8), 0).astype(np.float32)
+        known = covered.astype(np.float32)
+        fine, coarse = (
+            cv2.GaussianBlur(log, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-3)
+            for sigma in (FINE_PX, COARSE_PX)
+        )
+        return (np.clip(coarse - fine, 0, DEEPEST) * self._mask * known).astype(np.float32)
+
+
+def folds_on(creases: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An expression's folds on skin that has creases: drawn ones as far as it has, its own ones deeper.
+
+    Args:
+        creases: Of `Skin.creases`.
+        log_ratio: What the expression draws on any skin, natural log of the luminance's ratio.
+    """
+    where = np.clip(cv2.GaussianBlur(np.abs(log_ratio), (0, 0), COARSE_PX) / FULL_FOLD, 0, 1)
+    total = float(where.sum())
+    if total < 1:
+        return log_ratio
+    depth = float((creases * where).sum()) / total
+    age = float(np.clip((depth - SMOOTH) / (CREASED - SMOOTH), 0, 1))
+    drawn = DRAWN_ON_SMOOTH + (1 - DRAWN_ON_SMOOTH) * age
+    return (drawn * log_ratio - DEEPENED * where * creases).astype(np.float32)

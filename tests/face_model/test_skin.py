@@ -1,0 +1,78 @@
+"""Creases of a photo's own skin, and folds laid on it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from exprgan.face_model.model import FaceModel
+from exprgan.face_model.skin import CREASED, DEEPENED, DEEPEST, DRAWN_ON_SMOOTH, FULL_FOLD, folds_on
+from exprgan.faces import mesh
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return FaceModel()
+
+
+@pytest.fixture(scope="module")
+def points(model: FaceModel) -> NDArray[np.float64]:
+    """A frontal face's landmarks (468, 3) in a picture of 256 px."""
+    canonical = model.basis.canonical
+    return canonical * (9.0, -9.0, -9.0) + (128, 128, 0)
+
+
+def crossed(points: NDArray[np.float64], depth: float) -> NDArray[np.uint8]:
+    """Even skin with a dark line across the forehead."""
+    picture = np.full((SIZE, SIZE), 180, np.float32)
+    y = round(float(points[9, 1]))
+    picture[y - 12 : y - 10] *= np.exp(-depth)
+    return np.dstack([cv2.GaussianBlur(picture, (0, 0), 0.8)] * 3).astype(np.uint8)
+
+
+def test_even_skin_has_no_creases(model: FaceModel, points: NDArray[np.float64]) -> None:
+    even = np.full((SIZE, SIZE, 3), 140, np.uint8)
+    assert float(model.skin.creases(even, points).max()) < 1e-3
+
+
+def test_a_line_is_found_where_it_is_and_as_deep_as_it_is(
+    model: FaceModel, points: NDArray[np.float64]
+) -> None:
+    shallow, deep = (model.skin.creases(crossed(points, depth), points) for depth in (0.1, 0.3))
+    assert 0.02 < float(shallow.max()) < 0.5 * float(deep.max()) < DEEPEST
+    rows = np.flatnonzero(deep.max(axis=1) > 0.5 * deep.max())
+    assert len(rows) < 8
+    assert abs(rows.mean() - model.wrinkles.chart_px[9, 1]) < 16
+
+
+def test_brightness_does_not_matter(model: FaceModel, points: NDArray[np.float64]) -> None:
+    picture = crossed(points, 0.3)
+    bright, dark = (model.skin.creases((picture * share).astype(np.uint8), points) for share in (1.0, 0.5))
+    assert float(np.abs(bright - dark).max()) < 0.04
+
+
+def test_brows_eyes_and_lips_are_no_creases(model: FaceModel, points: NDArray[np.float64]) -> None:
+    picture = np.full((SIZE, SIZE, 3), 180, np.uint8)
+    for part in (mesh.RIGHT_BROW, mesh.LEFT_BROW, mesh.RIGHT_EYE, mesh.OUTER_LIPS):
+        cv2.fillPoly(
+            picture, [cv2.convexHull(np.rint(points[list(part), :2]).astype(np.int32))], (30, 20, 20)
+        )
+    assert float(model.skin.creases(picture, points).mean()) < 0.003
+
+
+def test_smooth_skin_gets_faint_folds_and_creased_skin_deeper_ones() -> None:
+    ratio = np.zeros((64, 64), np.float32)
+    ratio[20:40, 20:40] = -2 * FULL_FOLD
+    smooth = folds_on(np.zeros_like(ratio), ratio)
+    np.testing.assert_allclose(smooth, DRAWN_ON_SMOOTH * ratio, atol=1e-6)
+    creases = np.zeros_like(ratio)
+    creases[20:40] = 2 * CREASED
+    old = folds_on(creases, ratio)
+    assert old[30, 30] == pytest.approx(ratio[30, 30] - DEEPENED * 2 * CREASED, abs=2e-3)
+    assert abs(float(old[30, 60])) < 1e-3  # creases that are not folded stay
+    none = np.zeros_like(ratio)
+    np.testing.assert_array_equal(folds_on(creases, none), none)
