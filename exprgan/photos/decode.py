@@ -162,6 +162,7 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
             f"{max_pixels / 1e6:.0f} allowed; make it smaller first."
         )
     has_more = _has_further_pictures(image, name)
+    clip = metadata.clip_of(data) if kind == "JPEG" else b""
     of_png = png.read_metadata(data) if kind == "PNG" else None
     orientation, exif_block = _exif(image, kind, of_png)
     deep = _deep_mode(image, data, kind, name)
@@ -200,12 +201,14 @@ def _decode(data: bytes, kind: str, name: str, max_pixels: int) -> Photo:
         avif_subsampling=subsampling,
         png_chunks=of_png.kept if of_png else [],
         cmyk=cmyk,
+        clip=clip,
         notes=tuple(
             _notes(
                 depth,
                 has_credentials=metadata.has_content_credentials(data, xmp),
                 lost_exif=bool(exif_block) and clean_exif is None,
                 has_more=has_more,
+                has_clip=bool(clip),
             )
         ),
     )
@@ -363,7 +366,9 @@ def _avif_coding(data: bytes, name: str) -> tuple[str, int]:
     return ("4:4:4" if not flags & 0b1000 else "4:2:0" if flags & 0b100 else "4:2:2"), depth
 
 
-def _notes(depth: int, *, has_credentials: bool, lost_exif: bool, has_more: bool) -> list[str]:
+def _notes(
+    depth: int, *, has_credentials: bool, lost_exif: bool, has_more: bool, has_clip: bool
+) -> list[str]:
     notes = []
     if has_credentials:
         notes.append("Its content credentials (C2PA) are left out, because an edit breaks their signature.")
@@ -371,6 +376,8 @@ def _notes(depth: int, *, has_credentials: bool, lost_exif: bool, has_more: bool
         notes.append("Its EXIF block is damaged and is left out.")
     if depth > 8:
         notes.append(f"It has {depth} bits a channel, of which 8 are kept.")
+    if has_clip:
+        notes.append("Its clip (motion photo) is not edited; in a JPEG file it stays behind the picture.")
     if has_more:
         notes.append("The further pictures in the file (gain map, depth or preview) are left out.")
     return notes

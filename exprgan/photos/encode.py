@@ -198,7 +198,7 @@ def _encode_jpeg(photo: Photo, array: NDArray[np.uint8]) -> bytes:
         options["xmp"] = xmp
     if photo.dpi:
         options["dpi"] = photo.dpi
-    return _save(array, "JPEG", icc_profile=_profile(photo, array), **options)
+    return _save(array, "JPEG", icc_profile=_profile(photo, array), **options) + photo.clip
 
 
 def _encode_png(photo: Photo, array: NDArray[Any]) -> bytes:

@@ -136,7 +136,8 @@ def encode(
         )
     if strip_metadata:
         jpeg = photo.jpeg and replace(photo.jpeg, segments=b"", comment=None)
-        photo = replace(photo, exif=None, xmp=None, jpeg=jpeg, png_chunks=_without_text(photo.png_chunks))
+        chunks = _without_text(photo.png_chunks)
+        photo = replace(photo, exif=None, xmp=None, jpeg=jpeg, png_chunks=chunks, clip=b"")
     if provenance:
         xmp = metadata.provenance_xmp(photo.xmp, tool=f"exprgan {__version__}", weights=weights)
         photo = replace(photo, xmp=xmp)

@@ -13,6 +13,8 @@ TRAINED_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWit
 """IPTC DigitalSourceType of a photo parts of which were made by a trained model."""
 
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+_CLIP = re.compile(rb"(\xff\xd9)(?:.{0,64}?MotionPhoto_Data)?\0\0\0[\x10-\x40]ftyp", re.DOTALL)
+"""The end of a picture and the begin of an MP4, with what Samsung's phones write between."""
 EXTENDED_XMP_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _THUMBNAIL_RESOURCES = (1033, 1036)
 _SEGMENT_BYTES = 65_533  # that one JPEG segment holds
@@ -54,6 +56,16 @@ def provenance_xmp(xmp: bytes | None, *, tool: str, weights: str | None = None) 
         if re.search(r"<rdf:RDF\b[^<>]*/>", text):  # an empty packet
             return re.sub(r"<rdf:RDF\b([^<>]*)/>", rf"<rdf:RDF\1>{mark}</rdf:RDF>", text, count=1).encode()
     return f"{_XMP_HEAD}{mark}\n{_XMP_TAIL}".encode()
+
+
+def clip_of(data: bytes) -> bytes:
+    """The clip of a motion photo, the bytes behind a JPEG file's last picture from which an MP4 begins; else none.
+
+    Players find it by its distance from the file's end (XMP of GCamera's MicroVideo and MotionPhoto, Samsung's
+    trailer), so the bytes may be kept behind another picture.
+    """
+    found = _CLIP.search(data)
+    return data[found.end(1) :] if found else b""
 
 
 def clean_xmp(xmp: bytes | None) -> bytes | None:

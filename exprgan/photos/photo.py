@@ -42,6 +42,7 @@ class Photo:
     avif_subsampling: str = "4:4:4"  # resolution of colour in an AVIF file
     png_chunks: list[tuple[bytes, bytes]] = field(default_factory=list)  # text, gamma and the like
     cmyk: NDArray[np.uint8] | None = None  # (H, W, 4) as stored, upright, for CMYK files
+    clip: bytes = b""  # what stands behind the picture of a motion photo
     notes: tuple[str, ...] = ()  # what the user should know, one sentence each
 
     @property

@@ -44,6 +44,29 @@ def test_jpeg_differs_from_a_plain_resave_only_in_blocks_the_edit_touches(
     assert not np.array_equal(plain[touched], changed[touched])
 
 
+CLIP = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(range(256)) * 20
+SAMSUNG = b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data"
+
+
+@pytest.mark.parametrize("before", [b"", SAMSUNG])
+def test_the_clip_of_a_motion_photo_stays_behind_the_picture(before: bytes) -> None:
+    data = saved(Image.fromarray(scene()), "JPEG", quality=90) + before + CLIP
+    photo = image_io.read(data)
+    assert any("clip (motion photo) is not edited" in note for note in photo.notes)
+    out = image_io.encode(photo, edited(photo))
+    assert out.endswith(b"\xff\xd9" + before + CLIP)
+    assert image_io.read(out).clip == before + CLIP
+    assert CLIP not in image_io.encode(photo, edited(photo), strip_metadata=True)
+    assert CLIP not in image_io.encode(photo, edited(photo), "PNG")
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 4000, b"\0\0\0\x18free" + b"\0" * 200])
+def test_what_is_no_clip_is_not_kept(tail: bytes) -> None:
+    photo = image_io.read(saved(Image.fromarray(scene()), "JPEG", quality=90) + tail)
+    assert photo.clip == b""
+    assert image_io.encode(photo, photo.pixels).endswith(b"\xff\xd9")
+
+
 def test_grey_jpeg_stays_grey() -> None:
     photo = image_io.read(saved(Image.fromarray(scene()).convert("L"), "JPEG", quality=90))
     with Image.open(BytesIO(image_io.encode(photo, edited(photo)))) as out:
