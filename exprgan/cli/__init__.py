@@ -19,6 +19,7 @@ from exprgan.cli import (
     options,
     output,
     segment,
+    series,
     train,
     transfer,
     weights,
@@ -75,6 +76,14 @@ app.command(
         "exprgan animate photo.jpg --control gaze_x=1 --blink --output look.webp",
     ),
 )(animate.animate)
+app.command(
+    "series",
+    short_help="Make a set of stimuli, or a grid of two expressions.",
+    epilog=options.examples(
+        "exprgan series people/ --design design.toml --output set/",
+        "exprgan series photo.jpg --grid happy,surprise",
+    ),
+)(series.series)
 app.command(
     "expressions",
     short_help="List what faces can be asked to show.",

@@ -192,7 +192,7 @@ def edit(
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
     source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
-    editor = None if dry_run else _load_editor(files, device, detector, weights_dir, out)
+    editor = None if dry_run else load_editor(files, device, detector, weights_dir, out)
     work = PhotoWork(
         editor,
         EditSettings(
@@ -213,19 +213,19 @@ def edit(
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
     if dry_run:
-        _show_dry_run(plan, work, out)
+        show_dry_run(plan, work, out)
         return
     if save_recipe is not None:
         next(iter(expressions.values())).save(save_recipe)
-    with _rows_in(table, work, files) if table is not None else nullcontext():
+    with rows_in(table, work, files) if table is not None else nullcontext():
         if plan.is_single:
             _edit_single(plan, work, out)
         else:
-            _edit_batch(plan, work, jobs, fail_fast, out)
+            edit_batch(plan, work, jobs, fail_fast, out)
 
 
 @contextmanager
-def _rows_in(path: Path, work: PhotoWork, files: NetworkFiles) -> Iterator[None]:
+def rows_in(path: Path, work: PhotoWork, files: NetworkFiles) -> Iterator[None]:
     """The work's results get rows in a table, which is put in order at the end."""
     from exprgan.edit.table import Measurer, Table
 
@@ -261,7 +261,7 @@ def _check_recipe(path: Path, expressions: Mapping[str, Expression], *, overwrit
         )
 
 
-def _load_editor(
+def load_editor(
     files: NetworkFiles, device: str, detector: str, detector_weights: Path | None, out: Output
 ) -> Editor:
     from exprgan.edit.editor import Editor
@@ -281,7 +281,7 @@ def _write_stdout(path: Path, data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
+def show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_plan
     from exprgan.edit.manifest import sha256_of
 
@@ -311,7 +311,7 @@ def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
         raise report.error
 
 
-def _edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, out: Output) -> None:
+def edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, out: Output) -> None:
     from exprgan.cli.edit_report import show_photo, show_summary
     from exprgan.edit.batch import default_workers, remove_stale_parts, run
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ class EditSettings:
     strip_metadata: bool = False
     model: str = DEFAULT_SYSTEM
     teeth: str = "auto"  # name, or the hash of the photo that they are taken from
+    crop_px: int = 0  # side of aligned crops of the edited face; 0 for whole photos
 
 
 @dataclass
@@ -280,6 +281,8 @@ class PhotoWork:
             raise
 
     def _encode(self, result: EditResult, path: Path) -> bytes:
+        if self.settings.crop_px:
+            result = aligned_crop(result, self.settings.crop_px)
         keeps = result.photo.format in image_io.EXTENSIONS.values()
         target = path if path != PIPE else None if keeps else Path("stdin.png")
         return result.encode(
@@ -296,6 +299,21 @@ class PhotoWork:
 
     def _meant_by(self, label: str) -> Asked:
         return self.asked.get(label) or Asked(Expression.parse(label))
+
+
+def aligned_crop(result: EditResult, size_px: int) -> EditResult:
+    """The first edited face of a result as an aligned crop (size_px, size_px), sRGB, without the photo's metadata."""
+    from exprgan.faces.align import crop_matrix, warp_crop
+    from exprgan.photos import colour
+    from exprgan.photos.photo import Photo
+
+    face = next(outcome.face for outcome in result.faces if outcome.edited)
+    matrix = crop_matrix(face.points5_xy, size_px)
+    before, after = (
+        warp_crop(colour.srgb_uint8(photo), matrix, size_px)
+        for photo in (result.photo, replace(result.photo, pixels=result.image))
+    )
+    return replace(result, image=after, photo=Photo(pixels=before, format="PNG", mode="RGB"))
 
 
 def _as_options(asked: Asked) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class PlanOptions:
     output: Path | None = None  # file or folder; None puts results beside their photo
     compare: Path | None = None  # sheet of before and after, of a single photo
     with_sheet: bool = False  # a sheet NAME-sheet.png where `compare` names none
+    suffix: str = ""  # of the results' names; empty takes the photo's where it can be written
     recursive: bool = True  # folders with all that is below them
     overwrite: bool = False  # files that exist may be replaced
     skip_existing: bool = False  # files that exist are looked at when their turn comes
@@ -227,11 +228,11 @@ def plan_jobs(sources: Sequence[str], options: PlanOptions) -> Plan:
     return plan
 
 
-def result_paths(name: Path, expressions: Sequence[str], folder: Path) -> dict[str, Path]:
+def result_paths(name: Path, expressions: Sequence[str], folder: Path, suffix: str = "") -> dict[str, Path]:
     """The files for each expression of a photo, in a folder; the photo's name may have folders, too."""
     from exprgan.photos.image_io import EXTENSIONS
 
-    suffix = name.suffix if name.suffix.lower() in EXTENSIONS else ".png"
+    suffix = suffix or (name.suffix if name.suffix.lower() in EXTENSIONS else ".png")
     return {each: folder / name.with_name(f"{name.stem}-{each}{suffix}") for each in expressions}
 
 
@@ -315,7 +316,8 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
 
 def _job(source: Path, name: Path, folder: Path, options: PlanOptions) -> Job:
     sheet = folder / name.with_name(f"{name.stem}-sheet.png") if options.with_sheet else None
-    return Job(source, result_paths(name, options.expressions, folder), options.compare or sheet)
+    outputs = result_paths(name, options.expressions, folder, options.suffix)
+    return Job(source, outputs, options.compare or sheet)
 
 
 def _is_pattern(source: str) -> bool:

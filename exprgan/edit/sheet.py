@@ -50,11 +50,47 @@ def before_after_sheet(results: Sequence[EditResult], *, panel_px: int = PANEL_P
     return sheet
 
 
+def encode_grid(
+    path: Path, results: Sequence[Sequence[EditResult]], names: tuple[str, str], shares: Sequence[float]
+) -> bytes:
+    """The bytes of a picture of rows of edits of one photo, in the format of the path's extension.
+
+    Args:
+        path: Where it is to go.
+        results: Rows of growing shares of the second expression, columns of the first.
+        names: Of the two.
+        shares: Of rows and columns.
+    """
+    photo, panel_px = results[0][0].photo, PANEL_PX // 2
+    rows, columns = _surroundings(results[0][0])
+    pictures = [
+        [_thumbnail(result.image[rows, columns], photo.pixel_profile, panel_px) for result in row]
+        for row in results
+    ]
+    width, height = pictures[0][0].size
+    left = 3 * _LABEL_PX
+    size = (left + len(shares) * (width + _GAP_PX), _LABEL_PX + len(shares) * (height + _GAP_PX))
+    sheet = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for number, share in enumerate(shares):
+        x, y = left + number * (width + _GAP_PX), _LABEL_PX + number * (height + _GAP_PX)
+        draw.text(
+            (x + width / 2, _LABEL_PX / 2), f"{names[0]} {share:g}", fill="black", font=font, anchor="mm"
+        )
+        draw.text((left / 2, y + height / 2), f"{names[1]}\n{share:g}", fill="black", font=font, anchor="mm")
+        for place, picture in enumerate(pictures[number]):
+            sheet.paste(picture, (left + place * (width + _GAP_PX), y))
+    return _encoded(path, sheet)
+
+
 def encode_sheet(path: Path, results: Sequence[EditResult]) -> bytes:
     """The bytes of the sheet's file, in the format of the path's extension, PNG where it names none."""
-    target = image_io.EXTENSIONS.get(path.suffix.lower(), "PNG")
+    return _encoded(path, before_after_sheet(results))
+
+
+def _encoded(path: Path, sheet: Image.Image) -> bytes:
     buffer = BytesIO()
-    before_after_sheet(results).save(buffer, target, quality=92)
+    sheet.save(buffer, image_io.EXTENSIONS.get(path.suffix.lower(), "PNG"), quality=92)
     return buffer.getvalue()
 
 

@@ -81,7 +81,7 @@ def _complete(root: Path, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("exprgan se", ["segment"]),
+        ("exprgan se", ["series", "segment"]),
         ("exprgan weights co", ["convert"]),
         ("exprgan edit a.jpg --to ", [*EXPRESSIONS, "all"]),
         ("exprgan edit a.jpg --to s", ["sad", "surprise"]),

@@ -6,11 +6,14 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from exprgan.edit.design import design_of, load_design
 from exprgan.edit.manifest import sha256_of
 from exprgan.edit.plan import MOST_STEPS, asked_for, parse_strengths
 from exprgan.edit.table import COLUMNS, Table
@@ -64,6 +67,11 @@ def test_names_of_a_series_sort_in_its_order() -> None:
     labels = list(asked_for(expressions, [step / 100 for step in range(101)]))
     assert labels[:2] == ["happy-000", "happy-001"]
     assert labels == sorted(labels)
+
+
+def pixels_of(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -167,3 +175,150 @@ def test_a_result_that_cannot_be_written_leaves_no_row(
     assert result.code == 1
     assert "the disk is full" in result.stderr
     assert rows_of(table) == []
+
+
+DESIGN = """
+strengths = [0.5, 1]
+regions = ["all", "eyes"]
+neutral = true
+crop_px = 128
+
+[expressions]
+happy = "happy"
+wary = { to = "fear:0.5", controls = { AU4 = 0.5 } }
+"""
+
+
+def test_a_design_crosses_its_factors(tmp_path: Path) -> None:
+    path = tmp_path / "design.toml"
+    path.write_text(DESIGN)
+    design = load_design(path)
+    assert list(design.asked) == [
+        "neutral",
+        *(
+            f"{name}-{region}-0{n}"
+            for name in ("happy", "wary")
+            for region in ("all", "eyes")
+            for n in (0, 1)
+        ),
+    ]
+    expression, strength = design.asked["wary-eyes-01"]
+    assert strength == 1.0
+    assert expression.text == "fear:0.5 AU4=0.5 @eyes"
+    assert design.crop_px == 128
+    plain = design_of({"expressions": {"smile": "happy"}, "strengths": "0:1:0.5"})
+    assert list(plain.asked) == ["smile-00", "smile-01", "smile-02"]
+    assert design_of({"expressions": {"smile": "happy"}}).asked["smile"].strength == 1.0
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({}, r"\[expressions\] is missing"),
+        ({"expressions": {"a": "happy"}, "sizes": 3}, "no key 'sizes'; a design has"),
+        ({"expressions": {"a": "hapy"}}, "happy"),
+        ({"expressions": {"a/b": "happy"}}, "cannot be part of a file's name"),
+        ({"expressions": {"a": 3}}, "is no expression; write"),
+        ({"expressions": {"a": {"too": "happy"}}}, "is no expression; write"),
+        ({"expressions": {"a": "happy"}, "strengths": [2]}, "from 0 to 1.5"),
+        ({"expressions": {"a": "happy"}, "strengths": [True]}, "no list of numbers"),
+        ({"expressions": {"a": "happy"}, "regions": "eyes"}, "no list of names"),
+        ({"expressions": {"a": "happy"}, "regions": ["ears"]}, "ears"),
+        ({"expressions": {"a": "happy"}, "crop_px": 10}, "give 64 to 2048"),
+        ({"expressions": {"a": "happy"}, "crop_px": 1.5}, "give a whole number"),
+        ({"expressions": {"neutral": "happy"}, "neutral": True}, "would be called neutral"),
+        (
+            {"expressions": {"a": "happy"}, "strengths": "0:1:0.001", "regions": ["all", "eyes"]},
+            "more than 1000",
+        ),
+    ],
+)
+def test_designs_that_mean_nothing(entries: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        design_of(entries)
+
+
+def test_a_set_of_stimuli(run_cli: RunCli, sample_path: Path, tmp_path: Path) -> None:
+    design, out = tmp_path / "design.toml", tmp_path / "set"
+    design.write_text(DESIGN)
+    words = (
+        "series",
+        sample_path,
+        "--design",
+        design,
+        "--output",
+        out,
+        "--model",
+        "face_model",
+        "--skip-existing",
+    )
+    result = run_cli(*words)
+    assert result.code == 0, result.stderr
+    rows = rows_of(out / "table.csv")
+    assert len(rows) == 9
+    assert {row["region"] for row in rows} == {"all", "eyes"}
+    assert all(Path(row["output"]).exists() for row in rows)
+    crops = [pixels_of(Path(row["output"])) for row in rows]
+    assert {crop.shape for crop in crops} == {(128, 128, 3)}
+    assert pixels_of(out / "portrait-sheet.png").shape[1] > 1000
+    eyes_only = pixels_of(out / "portrait-happy-eyes-01.png").astype(int)
+    whole, neutral = (
+        pixels_of(out / f"portrait-{name}.png").astype(int) for name in ("happy-all-01", "neutral")
+    )
+    assert (
+        np.abs(whole - neutral)[85:].sum() > 3 * np.abs(eyes_only - neutral)[85:].sum()
+    )  # the mouth is below
+    made = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.suffix == ".png"}
+    (out / "portrait-neutral.png").unlink()
+    assert run_cli(*words).code == 0
+    again = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.suffix == ".png"}
+    assert {name for name in made if made[name] != again[name]} == {"portrait-neutral.png"}
+    assert len(rows_of(out / "table.csv")) == 9
+
+
+def test_a_grid_of_two_expressions(run_cli: RunCli, sample_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "grid.png"
+    words = (
+        "series",
+        sample_path,
+        "--grid",
+        "happy,surprise",
+        "--steps",
+        "2",
+        "-o",
+        path,
+        "--model",
+        "face_model",
+    )
+    result = run_cli(*words, "--format", "json")
+    assert result.code == 0, result.stderr
+    assert json.loads(result.stdout)["shares"] == [0, 1]
+    assert min(pixels_of(path).shape[:2]) > 400
+    assert run_cli(*words).code == 2  # exists
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "either --design DESIGN.toml or --grid"),
+        (("--grid", "happy"), "name two expressions"),
+        (("--grid", "happy,happy"), "one expression twice"),
+        (("--design", "none.toml", "--output", "set"), "cannot be read"),
+        (("--design", "none.toml"), "--output FOLDER"),
+        (("--grid", "happy,sad", "--model", "unified"), "needs the face model"),
+        (("--grid", "happy,sad", "--output", "grid.tiff"), "end --output in"),
+    ],
+)
+def test_mistakes_with_series(
+    run_cli: RunCli, sample_path: Path, in_folder: Path, words: tuple[str, ...], message: str
+) -> None:
+    result = run_cli("series", sample_path, *words)
+    assert result.code == 2
+    assert message in result.stderr
+    assert list(in_folder.iterdir()) == []
