@@ -19,7 +19,7 @@ from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
 LIP_MIDDLE = [13, 14]
-EDGE_BELOW_LIPS_CM = 0.28
+EDGE_BELOW_LIPS_CM = 0.31
 """The upper incisors' edge is this far below the line of the closed lips."""
 TEETH_BEHIND_LIPS_CM = 0.3
 OVERBITE_CM = 0.2
@@ -27,8 +27,8 @@ OVERBITE_CM = 0.2
 JAW_PER_CHIN = 1.2
 """The lower incisors' way down for each cm of the mesh's chin, whose skin follows the jaw in part."""
 CHIN_SLACK_CM = 0.1
-SMILE_ARC_PER_CM = 0.025
-"""The edges of the upper teeth rise to the sides: cm for each squared cm."""
+SMILE_ARC_PER_CM = 0.042
+"""The edges of the upper teeth rise to the sides: cm for each squared cm, as in 216 smiles of open-faces train."""
 ARCH = (0.20, 0.03)
 """Depth of the arch behind its front: first a factor on x**2, then on x**4, in cm."""
 

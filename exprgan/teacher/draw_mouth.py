@@ -123,7 +123,7 @@ def row_of_teeth(
 
 
 SETS = {
-    "even": Dentition(row_of_teeth(UPPER), row_of_teeth(LOWER)),
+    "even": Dentition(row_of_teeth(UPPER), row_of_teeth(LOWER, uneven=0.45, seed=9)),
     "broad": Dentition(
         row_of_teeth(
             UPPER,
@@ -266,7 +266,7 @@ def _draw_arch(
     """Gums and teeth of one arch in place; `up` is the height above the incisal edge in cm."""
     _draw_gums(picture, u, up, teeth, chosen.gums)
     # neighbours touch from here up: no throat is seen between them
-    between = chosen.touch * _smooth(up, 0.18, 0.30) * (1 - _smooth(up, 0.80, 0.90))
+    between = chosen.touch * _smooth(up, 0.13, 0.26) * (1 - _smooth(up, 0.80, 0.90))
     picture += between[..., None] * (CONTACT - picture)
     for tooth in sorted(teeth, key=lambda one: (one.light, -abs(one.centre))):
         _draw_tooth(picture, u, up, tooth, chosen)
