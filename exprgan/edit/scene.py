@@ -276,6 +276,10 @@ def _prepare_face(
     if segmenter is not None:
         logits = segmenter(crop)
         regions, share = region_masks(logits), face_share(logits).cpu().numpy()
+    analysis, shown = None, None
+    if face_model is not None:
+        analysis = face_model.analyse_face(outcome.face, matrix)
+        shown = teeth_for(seen, outcome.face, matrix, face_model, teeth, (pixels, analysis))
     return PreparedFace(
         index=outcome.index,
         matrix=matrix,
@@ -284,8 +288,8 @@ def _prepare_face(
         is_grey=int(np.ptp(pixels, axis=2).max()) <= _GREY_SPREAD,
         regions=regions,
         share=share,
-        analysis=None if face_model is None else face_model.analyse_face(outcome.face, matrix),
-        teeth=None if face_model is None else teeth_for(seen, outcome.face, matrix, face_model, teeth),
+        analysis=analysis,
+        teeth=shown,
     )
 
 

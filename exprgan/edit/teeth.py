@@ -13,6 +13,7 @@ from exprgan.faces.align import warp_crop
 from exprgan.faces.face import Face
 
 if TYPE_CHECKING:
+    from exprgan.face_model.fit import FaceAnalysis
     from exprgan.face_model.model import FaceModel
     from exprgan.face_model.teeth import Teeth
 
@@ -37,6 +38,7 @@ def teeth_for(
     matrix: NDArray[np.float64],
     face_model: FaceModel,
     choice: str | Teeth,
+    analysed: tuple[NDArray[np.uint8], FaceAnalysis],
 ) -> Teeth:
     """The teeth of a face in a photo, sRGB (H, W, 3), whose crop `matrix` cuts out.
 
@@ -44,6 +46,7 @@ def teeth_for(
         seen, face, matrix: The photo, the face, and the similarity (2, 3) from one to the other's crop of 256 px.
         face_model: Fits the face.
         choice: Teeth, or one of `CHOICES`; auto takes the face's own where they are seen, else drawn ones that suit it.
+        analysed: The crop, sRGB, and its fit.
     """
     from exprgan.face_model.teeth import Teeth, suiting
 
@@ -51,8 +54,7 @@ def teeth_for(
         return choice
     if choice != "auto":
         return Teeth(choice)
-    pixels = warp_crop(seen, matrix, CROP_PX)
-    drawn = suiting(pixels, face_model.analyse_face(face, matrix))
+    drawn = suiting(*analysed)
     return own_teeth_of(seen, face, matrix, face_model, drawn) or drawn
 
 
