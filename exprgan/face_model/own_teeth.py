@@ -39,6 +39,8 @@ LEAST_PX_PER_CM = 12
 """Of the photo; below, teeth cannot be told apart."""
 EDGE_CM, SIDE_FADE_CM = 0.03, 0.3
 """Softness of the incisal edge, and of the change to drawn teeth at the sides."""
+BELOW_CM = 0.6
+"""How far below the chart's incisal edge the photo's teeth are looked for."""
 BETWEEN_CM = 0.1
 LIP_CM = 0.08
 """What is seen so near to the upper lip is in its shadow."""
@@ -63,6 +65,11 @@ def own_teeth(
         for_other_light: Take lightness and half of the tint from the drawn ones, as another photo is to show them.
     """
     if analysis.pose.scale < LEAST_PX_PER_CM or abs(analysis.pose.pitch_yaw_roll()[1]) > MOST_YAW_DEG:
+        return None
+    gap_cm = (
+        np.linalg.norm(analysis.landmarks_px[13, :2] - analysis.landmarks_px[14, :2]) / analysis.pose.scale
+    )
+    if gap_cm < LEAST_HEIGHT_CM:
         return None
     colours, seen = _on_chart(image, analysis)
     shift = _edge_shift(colours, seen)
@@ -99,7 +106,7 @@ def _on_chart(
     image: NDArray[np.uint8], analysis: FaceAnalysis
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """What a photo shows of the chart, in its colours, and where it shows teeth."""
-    width, height = (round(length * PX_PER_CM) for length in CHART_CM)
+    width, height = round(CHART_CM[0] * PX_PER_CM), round((UPPER_EDGE_CM + BELOW_CM) * PX_PER_CM)
     along, down = np.meshgrid(
         (np.arange(width, dtype=np.float32) + 0.5) / PX_PER_CM - CHART_CM[0] / 2,
         (np.arange(height, dtype=np.float32) + 0.5) / PX_PER_CM,
@@ -121,7 +128,8 @@ def _on_chart(
     open_ &= (x.ravel() > left + unit) & (x.ravel() < right - unit)
     inside = open_.reshape(height, width) & (np.abs(along) < SIDE_CM)
     colours = (seen_rgb * np.exp(-light)).astype(np.float32)
-    return colours, inside & _is_tooth(colours, inside)
+    teeth, rest = inside & _is_tooth(colours, inside), round(CHART_CM[1] * PX_PER_CM) - height
+    return np.pad(colours, ((0, rest), (0, 0), (0, 0))), np.pad(teeth, ((0, rest), (0, 0)))
 
 
 def _is_tooth(colours: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
