@@ -125,6 +125,7 @@ def animate(
     timeline = Timeline(list(stops.values()), length, hold if stops else 0.0, ease, back, blink, strength)
     shown = timeline.expressions(fps)
 
+    from exprgan.device import one_thread
     from exprgan.edit.animation import frames, resized
     from exprgan.edit.batch import left_alone, make_folder
     from exprgan.edit.editor import Editor
@@ -144,8 +145,9 @@ def animate(
     started = time.perf_counter()
     pixels = resized(colour.srgb_uint8(photo), size or max(photo.size_hw), even=kind == "MP4")
     still = Photo(pixels=pixels, format="PNG", mode="L" if photo.is_grey else "RGB", path=source)
-    scene = editor.prepare(still, face)
-    results: list[EditResult] = [editor.edit(scene, stop, strength) for stop in stops.values()]
+    with one_thread():  # so that frames do not depend on the number of cores
+        scene = editor.prepare(still, face)
+        results: list[EditResult] = [editor.edit(scene, stop, strength) for stop in stops.values()]
     notes = list(dict.fromkeys(note for result in results for note in left_alone(result.faces)))
     if photo.alpha is not None:
         notes.append("its transparency is left out; moving pictures are written without.")

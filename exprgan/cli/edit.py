@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from exprgan.edit.batch import PhotoReport, PhotoWork
     from exprgan.edit.editor import Editor
     from exprgan.face_model.expression import Expression
+    from exprgan.face_model.teeth import Teeth
     from exprgan.weights import NetworkFiles
 
 INTERRUPTED = 130
@@ -208,7 +209,7 @@ def edit(
         weights=weights_hash(files) if manifest else "",
         overwrite=overwrite or (is_piped and output is None),
         skip_existing=skip_existing,
-        teeth=editor.teeth_from(source_of_teeth) if editor and source_of_teeth else None,
+        teeth=_teeth_from(editor, source_of_teeth) if editor and source_of_teeth else None,
         read=_read_stdin if is_piped else image_io.read_bytes,
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
@@ -236,6 +237,13 @@ def rows_in(path: Path, work: PhotoWork, files: NetworkFiles) -> Iterator[None]:
         yield
     finally:
         work.table.close()
+
+
+def _teeth_from(editor: Editor, photo: bytes) -> Teeth:
+    from exprgan.device import one_thread
+
+    with one_thread():  # so that results do not depend on the number of cores
+        return editor.teeth_from(photo)
 
 
 def _check_teeth(name: str, photo: Path | None, *, shows_teeth: bool) -> None:

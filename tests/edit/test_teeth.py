@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from exprgan.device import one_thread
 from exprgan.edit.editor import Editor
 from exprgan.edit.scene import PreparedFace, Scene
 from exprgan.errors import UsageError
@@ -149,7 +150,8 @@ def test_options_of_the_command(run_cli: RunCli, editor: Editor, sample_path: Pa
     Image.fromarray(smiling(editor, sample_path, "gapped")).save(smile)
     result = run_cli("edit", sample_path, "--teeth-from", smile, "-o", output, "--model", "face_model")
     assert result.code == 0, result.stderr
-    expected = editor.edit(sample_path, "happy", teeth=editor.teeth_from(smile)).image
+    with one_thread():
+        expected = editor.edit(sample_path, "happy", teeth=editor.teeth_from(smile)).image
     np.testing.assert_array_equal(np.asarray(Image.open(output)), expected)
     refused = run_cli("edit", sample_path, "--teeth-from", smile, "--teeth", "worn", "-o", tmp_path / "b.png")
     assert refused.code == 2
