@@ -40,35 +40,10 @@ def animate(
             autocompletion=options.complete_expression,
         ),
     ] = None,
-    au: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--au",
-            metavar="UNIT=AMOUNT",
-            help="An action unit beside each, as for `edit`.",
-            show_default=False,
-        ),
-    ] = None,
-    control: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--control",
-            metavar="NAME=AMOUNT",
-            help="A control or ARKit shape beside each, as for `edit`.",
-            show_default=False,
-            autocompletion=options.complete_control,
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="LOOK.toml", help="An expression from a file.", show_default=False),
-    ] = None,
-    region: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES", help="Of brows, eyes, nose and mouth those that may change.", show_default=False
-        ),
-    ] = None,
+    au: options.AuOption = None,
+    control: options.ControlOption = None,
+    recipe: options.RecipeOption = None,
+    region: options.RegionOption = None,
     strength: Annotated[float, typer.Option(metavar="NUMBER", help="Factor on all of it, 0 to 1.5.")] = 1.0,
     blink: Annotated[bool, typer.Option("--blink", help="Let the eyes blink now and then.")] = False,
     seconds: Annotated[
@@ -118,7 +93,7 @@ def animate(
     if size < 0 or 0 < size < 64:
         raise UsageError(f"--size {size} is out of range; give 64 or more, or 0 for the photo's own size.")
 
-    from exprgan.edit.animation import Timeline
+    from exprgan.edit.animation import Timeline, frames, resized
 
     changes = len(stops) + (1 if back and stops else 0)
     length = seconds if seconds is not None else changes + len(stops) * hold if stops else 2.5
@@ -126,7 +101,6 @@ def animate(
     shown = timeline.expressions(fps)
 
     from exprgan.device import one_thread
-    from exprgan.edit.animation import frames, resized
     from exprgan.edit.batch import left_alone, make_folder
     from exprgan.edit.editor import Editor
     from exprgan.photos import colour, image_io, moving

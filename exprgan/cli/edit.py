@@ -60,41 +60,14 @@ def edit(
             autocompletion=options.complete_expression,
         ),
     ] = None,
-    au: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--au",
-            metavar="UNIT=AMOUNT",
-            help="A FACS action unit: 12=0.8, 4L=0.3 (the subject's left), -1.5 to 1.5; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    control: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--control",
-            metavar="NAME=AMOUNT",
-            help="A control or ARKit shape: smile=0.5, gaze_x=-0.4; see `exprgan expressions`; may be repeated.",
-            show_default=False,
-            autocompletion=options.complete_control,
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="LOOK.toml", help="An expression from a file.", show_default=False),
-    ] = None,
+    au: options.AuOption = None,
+    control: options.ControlOption = None,
+    recipe: options.RecipeOption = None,
     save_recipe: Annotated[
         Path | None,
         typer.Option(metavar="LOOK.toml", help="Also write the expression to a file.", show_default=False),
     ] = None,
-    region: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Of brows, eyes, nose and mouth those that may change, as eyes,brows. Without it: all.",
-            show_default=False,
-        ),
-    ] = None,
+    region: options.RegionOption = None,
     strength: Annotated[
         str,
         typer.Option(

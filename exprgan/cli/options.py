@@ -33,6 +33,37 @@ complete_transfer = _completion("corrections", "face_model", "transfer")
 complete_one_face = _completion("largest", "center")
 complete_teeth = _completion("auto", *DENTITIONS)
 
+AuOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--au",
+        metavar="UNIT=AMOUNT",
+        help="A FACS action unit: 12=0.8, 4L=0.3 (the subject's left), -1.5 to 1.5; may be repeated.",
+        show_default=False,
+    ),
+]
+ControlOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--control",
+        metavar="NAME=AMOUNT",
+        help="A control or ARKit shape: smile=0.5, gaze_x=-0.4; see `exprgan expressions`; may be repeated.",
+        show_default=False,
+        autocompletion=complete_control,
+    ),
+]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option(metavar="LOOK.toml", help="An expression from a file.", show_default=False),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Of brows, eyes, nose and mouth those that may change, as eyes,brows. Without it: all.",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print errors alone (with --format json also the data).")

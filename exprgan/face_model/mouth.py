@@ -28,7 +28,7 @@ JAW_PER_CHIN = 1.2
 """The lower incisors' way down for each cm of the mesh's chin, whose skin follows the jaw in part."""
 CHIN_SLACK_CM = 0.1
 SMILE_ARC_PER_CM = 0.042
-"""The edges of the upper teeth rise to the sides: cm for each squared cm, as in 216 smiles of open-faces train."""
+"""The edges of the upper teeth rise to the sides: cm for each squared cm."""
 ARCH = (0.20, 0.03)
 """Depth of the arch behind its front: first a factor on x**2, then on x**4, in cm."""
 
