@@ -16,6 +16,7 @@ from PIL import Image
 
 from exprgan.action_units import from_blendshapes
 from exprgan.errors import UsageError
+from exprgan.faces.mesh import BLENDSHAPES
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -60,27 +61,43 @@ class ActionUnitMeter:
 
 
 def label_folder(images: Path, model: Path, output: Path) -> int:
-    """Write names, landmarks_xy (N, 478, 2) in pixels and found (N,) bool; the number of faces found.
+    """Label all pictures of a folder; the number of faces found.
 
-    Pixel centres are at whole numbers; the landmarks of a picture without a face are NaN.
+    Written are names, landmarks_xy (N, 478, 2) and depth_px (N, 478) in pixels, blendshapes (N, 51) in the order of
+    `exprgan.faces.mesh.BLENDSHAPES`, and found (N,) bool. Pixel centres are at whole numbers, depth grows away from the
+    camera; all of a picture without a face is NaN.
     """
     import mediapipe as mp
     from mediapipe.tasks.python import BaseOptions, vision
 
-    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)))
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True
+    )
     names = sorted(p.name for p in images.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
     landmarks_xy = np.full((len(names), 478, 2), np.nan, np.float32)
+    depth_px = np.full((len(names), 478), np.nan, np.float32)
+    blendshapes = np.full((len(names), len(BLENDSHAPES)), np.nan, np.float32)
     with vision.FaceLandmarker.create_from_options(options) as landmarker:
         for row, name in enumerate(names):
             pixels = np.asarray(Image.open(images / name).convert("RGB"))
             size_wh = np.array([pixels.shape[1], pixels.shape[0]], np.float32)
             faces = landmarker.detect(mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(pixels)))
             if faces.face_landmarks:
-                points = np.array([(p.x, p.y) for p in faces.face_landmarks[0]], np.float32)
-                landmarks_xy[row] = points * size_wh - 0.5
+                points = np.array([(p.x, p.y, p.z) for p in faces.face_landmarks[0]], np.float32)
+                landmarks_xy[row] = points[:, :2] * size_wh - 0.5
+                depth_px[row] = points[:, 2] * size_wh[0]
+                scores = {item.category_name: item.score for item in faces.face_blendshapes[0]}
+                blendshapes[row] = [scores[name] for name in BLENDSHAPES]
     found = np.isfinite(landmarks_xy).all(axis=(1, 2))
     output.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(output, names=np.array(names), landmarks_xy=landmarks_xy, found=found)
+    np.savez_compressed(
+        output,
+        names=np.array(names),
+        landmarks_xy=landmarks_xy,
+        depth_px=depth_px,
+        blendshapes=blendshapes,
+        found=found,
+    )
     return int(found.sum())
 
 

@@ -5,7 +5,7 @@
 For each name, over faces and amounts 0, .25, .5, .75 and 1: how much the scores that it means change at 1 (`change`),
 how much the other scores do at the mean (`leak`), and the correlation of the amount with the change, over all faces
 together (`r`) and at the median of single faces (`r_face`). Names whose scores the landmarker is blind to
-(`exprgan.samples.landmarks.BLIND`) have no figures but the leak.
+(`exprgan.samples.posed.BLIND`) have no figures but the leak.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from exprgan.face_model.expression import Expression
 from exprgan.face_model.vocabulary import controls, find_control, has_sides
 from exprgan.faces.mesh import BLENDSHAPES
 from exprgan.files import write_whole
-from exprgan.samples.landmarks import BLIND
+from exprgan.samples.posed import BLIND
 from exprgan.weights import find
 
 AMOUNTS = (0.25, 0.5, 0.75, 1.0)

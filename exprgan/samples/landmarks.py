@@ -20,10 +20,9 @@ from exprgan.faces.align import square_matrix, transform_points
 from exprgan.faces.mesh import BLENDSHAPE_MIRROR, BLENDSHAPES, MIRROR, face_square
 from exprgan.samples.augment import jpeg
 from exprgan.samples.picture import Picture
+from exprgan.samples.posed import BLIND, read_posed
 from exprgan.samples.turned import turned_pictures
 
-BLIND = ("cheekPuff", "cheekSquint", "noseSneer")
-"""Coefficients that open-faces' labels say nothing of: MediaPipe gives nearly 0 whatever the face shows."""
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_CONSTANT)
 
 
@@ -76,10 +75,10 @@ def read_synthetic_faces(folder: Path, labels: Path, split: str) -> list[Picture
 def read_pictures(
     data: Path, split: str, synthetic_labels: Path | None, *, num_turned: int = 800
 ) -> list[Picture]:
-    """open-faces, turned versions of it and, where its landmarks have been made, synthetic-faces.
+    """open-faces, turned versions of it and, where they have been made, posed ones and landmarks of synthetic-faces.
 
     Args:
-        data: Folder that contains open-faces/ and synthetic-faces/.
+        data: Folder that contains open-faces/, synthetic-faces/ and, for split train, posed/ (`exprgan.samples.posed`).
         split: train or val; synthetic-faces' split test stands in for val.
         synthetic_labels: File that `exprgan.data.mediapipe_faces` wrote for synthetic-faces/img; None leaves them out.
         num_turned: Pictures of heads turned up to the profile that are made of split train.
@@ -90,6 +89,8 @@ def read_pictures(
     pictures = read_open_faces(data / "open-faces", split)
     if num_turned and split == "train":
         pictures += turned_pictures(pictures, num_turned)
+    if split == "train" and (data / "posed" / "labels.npz").exists():
+        pictures += read_posed(data / "posed", OpenFaces(data / "open-faces"))
     if synthetic_labels is not None:
         pictures += read_synthetic_faces(
             data / "synthetic-faces", synthetic_labels, "test" if split == "val" else split
