@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,12 @@ def resolve_device(name: str = "auto") -> str:
         UsageError: There is no such kind of device.
         DeviceError: The device is not there.
     """
-    import torch
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            'torch is not installed; run `pip install torch`, or `pip install "exprgan[onnx]"` and add --runtime onnx.'
+        ) from error
 
     kind, _, number = name.partition(":")
     if kind not in _KINDS or (number and not number.isdigit()):
@@ -68,12 +74,21 @@ def memory_errors(device: str) -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread for each operation on the CPU inside the block."""
-    import torch
-
+    """Let torch use one thread for each operation on the CPU inside the block; nothing where torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def use_one_thread() -> None:
+    """The same for good, in a thread that begins: it would begin with OpenMP's own number."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 CROP_PX = 256
 """Side of the aligned crop that the networks of an edit work on."""
 
+WINDOW = (64, 32, 192, 192)
+"""Top, left, height and width of the part of a crop that an edit may touch: forehead to below the chin."""
+
 CLASS_NAMES = (
     "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
     "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",

@@ -166,8 +166,8 @@ def time_edit(photo: Path, weights: str | None) -> dict[str, Any]:
     editor.detector.detect = detect
     editor.face_model.analyse_face = watch.part("fit", editor.face_model.analyse_face)
     editor.face_model.prior = watch.part("prior", editor.face_model.prior)
-    editor.segmenter.forward = watch.part("segment", editor.segmenter.forward)
-    editor.generator.forward = watch.part("generate", editor.generator.forward)
+    editor.segmenter = watch.part("segment", editor.segmenter)
+    editor.generator = watch.part("generate", editor.generator)
     from exprgan.photos import image_io
 
     source = watch.run("read", lambda: image_io.read(photo))
@@ -237,7 +237,7 @@ def generator_calls(weights: str | None, side: int) -> dict[str, Callable[[], An
 
     from exprgan.errors import WeightsError
     from exprgan.expressions import EXPRESSIONS
-    from exprgan.models import build
+    from exprgan.models.registry import build
     from exprgan.models.unified import UnifiedGenerator
     from exprgan.weights import find
 

@@ -14,6 +14,7 @@ from exprgan.cli import (
     doctor,
     edit,
     eval,
+    export,
     expressions,
     faces,
     options,
@@ -128,6 +129,11 @@ app.command(
         "exprgan eval unet bisenet --data DATA --output report",
     ),
 )(eval.evaluate)
+app.command(
+    "export",
+    short_help="Write the networks as ONNX files.",
+    epilog=options.examples("exprgan export --output onnx/", "exprgan export corrections --output onnx/"),
+)(export.export)
 app.command(
     "doctor",
     short_help="Show versions, devices and weights.",

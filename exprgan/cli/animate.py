@@ -80,6 +80,7 @@ def animate(
     model: options.ModelOption = DEFAULT_SYSTEM,
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
+    runtime: options.RuntimeOption = "auto",
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -114,7 +115,9 @@ def animate(
         expression.check(1.0, only_eight=only_eight and bool(expression.classes or expression.controls))
     photo = image_io.read(source)
     started = time.perf_counter()
-    editor = Editor.from_pretrained(None, device, detector, model=files, detector_weights=weights_dir)
+    editor = Editor.from_pretrained(
+        None, device, detector, model=files, detector_weights=weights_dir, runtime=runtime
+    )
     out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
     started = time.perf_counter()
     pixels = resized(colour.srgb_uint8(photo), size or max(photo.size_hw), even=kind == "MP4")

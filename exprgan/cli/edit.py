@@ -127,6 +127,7 @@ def edit(
     model: options.ModelOption = DEFAULT_SYSTEM,
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
+    runtime: options.RuntimeOption = "auto",
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -166,7 +167,7 @@ def edit(
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
     source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
-    editor = None if dry_run else load_editor(files, device, detector, weights_dir, out)
+    editor = None if dry_run else load_editor(files, device, detector, weights_dir, runtime, out)
     work = PhotoWork(
         editor,
         EditSettings(
@@ -243,12 +244,14 @@ def _check_recipe(path: Path, expressions: Mapping[str, Expression], *, overwrit
 
 
 def load_editor(
-    files: NetworkFiles, device: str, detector: str, detector_weights: Path | None, out: Output
+    files: NetworkFiles, device: str, detector: str, detector_weights: Path | None, runtime: str, out: Output
 ) -> Editor:
     from exprgan.edit.editor import Editor
 
     started = time.perf_counter()
-    editor = Editor.from_pretrained(None, device, detector, model=files, detector_weights=detector_weights)
+    editor = Editor.from_pretrained(
+        None, device, detector, model=files, detector_weights=detector_weights, runtime=runtime
+    )
     out.detail(f"Loaded {editor.weights} on {editor.device} in {time.perf_counter() - started:.2f} s.")
     return editor
 

@@ -23,21 +23,23 @@ def faces(
     weights: options.WeightsOption = None,
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
+    runtime: options.RuntimeOption = "auto",
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """List the faces of a photo: number, box, score and pose; --format json adds landmarks and action units."""
     out = start(format, quiet, verbose)
-    from exprgan.device import resolve_device
     from exprgan.faces.choice import refusal
     from exprgan.faces.detectors import open_detector
     from exprgan.photos.colour import srgb_uint8
     from exprgan.photos.image_io import read
+    from exprgan.weights.runtime import resolve_runtime
 
     photo = read(source)
+    runtime, device = resolve_runtime(runtime, device)
     finder = open_detector(
-        detector, device=resolve_device(device), folder=weights, detector_weights=weights_dir
+        detector, device=device, folder=weights, detector_weights=weights_dir, runtime=runtime
     )
     found = finder.detect(srgb_uint8(photo))
     if not found:

@@ -115,6 +115,15 @@ DetectorWeightsOption = Annotated[
         show_default=False,
     ),
 ]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        metavar="NAME",
+        help="What runs the networks: torch, onnx (starts faster), or auto: torch if installed.",
+        autocompletion=_completion("auto", "torch", "onnx"),
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 SkipExistingOption = Annotated[
     bool,

@@ -27,6 +27,7 @@ def segment(
     weights: options.WeightsOption = None,
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
+    runtime: options.RuntimeOption = "auto",
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -43,26 +44,29 @@ def segment(
 
     import numpy as np
 
-    from exprgan.device import memory_errors, resolve_device
+    from exprgan.device import memory_errors
     from exprgan.edit.regions import find_segmenter, label_map
     from exprgan.face_parts import CLASS_NAMES
     from exprgan.faces.choice import check_choice, choose_faces
     from exprgan.faces.detectors import open_detector
     from exprgan.photos import colour
     from exprgan.photos.image_io import read
+    from exprgan.weights.runtime import resolve_runtime
 
     check_choice(face)
     photo = read(source)
-    device = resolve_device(device)
+    runtime, device = resolve_runtime(runtime, device)
     image = colour.srgb_uint8(photo)
-    finder = open_detector(detector, device=device, folder=weights, detector_weights=weights_dir)
+    finder = open_detector(
+        detector, device=device, folder=weights, detector_weights=weights_dir, runtime=runtime
+    )
     with memory_errors(device):
         found = finder.detect(image)
         if not found:
             raise NoFaceFound(f"No face was found in {source}; use a photo that shows one from the front.")
         everything = face.strip().lower() == "all"
         chosen = found if everything else [found[i] for i in choose_faces(found, face, photo.size_hw)]
-        labels = label_map(image, chosen, find_segmenter(weights).load(device), device=device)
+        labels = label_map(image, chosen, find_segmenter(weights).open(device, runtime))
     _write_png(target, image, labels, overlay)
     present = [CLASS_NAMES[index] for index in np.unique(labels)]
     out.data({"input": str(source), "output": str(target), "classes": present}, str(target))

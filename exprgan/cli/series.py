@@ -74,6 +74,7 @@ def series(
     model: options.ModelOption = DEFAULT_SYSTEM,
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
+    runtime: options.RuntimeOption = "auto",
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -92,7 +93,7 @@ def series(
         path = _grid_path(sources, grid, output, overwrite=overwrite)
         shares = [round(number / (steps - 1), 3) for number in range(steps)]
         blends = grid_of(grid, shares)
-        editor = load_editor(files, device, detector, weights_dir, out)
+        editor = load_editor(files, device, detector, weights_dir, runtime, out)
         _draw_grid(Path(sources[0]), editor, face, blends, shares, path, out)
         return
     assert design is not None
@@ -121,7 +122,7 @@ def series(
     manifest = Manifest(output)
     settings = EditSettings(face, detector, not no_provenance, strip_metadata, model, crop_px=wanted.crop_px)
     work = PhotoWork(
-        None if dry_run else load_editor(files, device, detector, weights_dir, out),
+        None if dry_run else load_editor(files, device, detector, weights_dir, runtime, out),
         settings,
         asked=wanted.asked,
         manifest=manifest,

@@ -73,6 +73,7 @@ def transfer(
     ] = "corrections",
     detector: options.DetectorOption = "builtin",
     weights_dir: options.DetectorWeightsOption = None,
+    runtime: options.RuntimeOption = "auto",
     format: options.FormatOption = Format.human,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -92,7 +93,9 @@ def transfer(
     from exprgan.edit.transfer import Transfer
 
     started = time.perf_counter()
-    transfers = Transfer.from_pretrained(weights, device, detector, model=model, detector_weights=weights_dir)
+    transfers = Transfer.from_pretrained(
+        weights, device, detector, model=model, detector_weights=weights_dir, runtime=runtime
+    )
     out.detail(f"Loaded {transfers.weights} on {transfers.device} in {time.perf_counter() - started:.2f} s.")
     with one_thread():
         shown, scene = transfers.prepare(photos[0], source_face), transfers.prepare(photos[1], face)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.device import one_thread
+from exprgan.device import one_thread, use_one_thread
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import Expression
 
@@ -154,7 +154,7 @@ def frames(
     left = Counter(texts)
     made: dict[str, Future[NDArray[np.uint8]]] = {}
     ahead = deque(enumerate(shown))
-    with one_thread(), ThreadPoolExecutor(workers, "exprgan-frame", _use_one_thread) as pool:
+    with one_thread(), ThreadPoolExecutor(workers, "exprgan-frame", use_one_thread) as pool:
 
         def make(expression: Expression) -> NDArray[np.uint8]:
             return np.asarray(editor.edit(scene, expression).image, np.uint8)
@@ -168,9 +168,3 @@ def frames(
             left[text] -= 1
             if not left[text]:
                 del made[text]
-
-
-def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)

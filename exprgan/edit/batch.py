@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprgan.device import one_thread
+from exprgan.device import one_thread, use_one_thread
 from exprgan.edit.manifest import Entry, Manifest, Origin, sha256_of
 from exprgan.edit.plan import PIPE, Asked, Job
 from exprgan.errors import UsageError
@@ -339,7 +339,7 @@ def run(
     """
     left, stop = iter(jobs), stop or threading.Event()
     halted = False
-    with one_thread(), ThreadPoolExecutor(num_workers, "exprgan-photo", _use_one_thread) as pool:
+    with one_thread(), ThreadPoolExecutor(num_workers, "exprgan-photo", use_one_thread) as pool:
         running: set[Future[PhotoReport]] = set()
         while True:
             while len(running) < num_workers and not halted and not stop.is_set():
@@ -354,12 +354,6 @@ def run(
                 report = future.result()
                 halted = halted or report.disk_is_full or (fail_fast and report.error is not None)
                 yield report
-
-
-def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # a new thread would begin with OpenMP's own number
 
 
 def remove_stale_parts(folders: Sequence[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.face_model.raster import polygon_mask
-from exprgan.face_parts import CROP_PX
+from exprgan.face_parts import CROP_PX, WINDOW
 from exprgan.faces.align import transform_points
 from exprgan.models import mouth_interior
 from exprgan.models.mouth_interior import CROP_PX_PER_CM
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from exprgan.face_model.prior import Cut, Prior
-    from exprgan.models.unified import EditMaps
 
 TAPER_PX = 14
 """Width of the border inside the window along which an edit fades to exactly 0."""
@@ -112,17 +109,17 @@ class Edit:
         )
 
     @classmethod
-    def from_maps(cls, maps: EditMaps, index: int = 0, face: NDArray[np.float32] | None = None) -> Edit:
-        """The edit of one crop of a batch, faded out towards the border of the generator's window.
+    def from_maps(cls, maps: Mapping[str, NDArray[Any]], face: NDArray[np.float32] | None = None) -> Edit:
+        """A generator's edit, faded out towards the border of its window.
 
         Args:
-            maps: The generator's edits.
-            index: Which of them.
+            maps: The parts (1, C, 256, 256) by their names in `exprgan.models.unified.EditMaps`.
             face: (256, 256) in [0, 1], share of a residual that is carried over: generators of pictures change
                 hair and background too. None carries over all of it.
         """
-        parts = maps._asdict()
-        arrays = {name: _array(part, index) for name, part in parts.items() if part is not None}
+        arrays = {
+            name: np.ascontiguousarray(part[0].transpose(1, 2, 0), np.float32) for name, part in maps.items()
+        }
         taper = _taper()[..., None]
         flow, shade, mask = (arrays[name] * taper for name in ("flow_px", "shade", "mask"))
         residual = arrays.get("residual")
@@ -160,11 +157,6 @@ def _corrected(cut: Cut, flow_px: NDArray[np.float32], light: NDArray[np.float32
     return replace(cut, interior=interior)
 
 
-def _array(part: Tensor, index: int) -> NDArray[np.float32]:
-    """One map of a batch as float32 (256, 256, C)."""
-    return np.ascontiguousarray(part[index].detach().float().cpu().numpy().transpose(1, 2, 0))
-
-
 def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
     t = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
@@ -173,8 +165,6 @@ def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDA
 @lru_cache(maxsize=1)
 def _taper() -> NDArray[np.float32]:
     """(256, 256): 1 inside the window, falling smoothly to 0 at its border and 0 beyond."""
-    from exprgan.models.unified import WINDOW
-
     top, left, height, width = WINDOW
     taper = np.zeros((CROP_PX, CROP_PX), np.float32)
     sides = []

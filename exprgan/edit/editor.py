@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
-
-from exprgan.device import memory_errors, resolve_device
+from exprgan.device import memory_errors
 from exprgan.edit import scene as scenes
+from exprgan.edit.parts import open_parts
 from exprgan.edit.proposals import Proposal, by_face_model, by_generator
 from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
-from exprgan.edit.systems import load_parts
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import Expression
 from exprgan.face_parts import DENTITIONS
@@ -22,8 +20,11 @@ from exprgan.faces.detectors import open_detector
 from exprgan.photos.colour import srgb_uint8
 from exprgan.weights import NetworkFiles, find_system
 from exprgan.weights.find import DEFAULT_SYSTEM
+from exprgan.weights.runtime import Network, as_network, resolve_runtime
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from exprgan.face_model.model import FaceModel
     from exprgan.face_model.teeth import Teeth
 
@@ -37,9 +38,9 @@ class Editor:
         detector: Finds the faces.
         segmenter: Logits (N, 19, 256, 256) of a crop (N, 3, 256, 256) in [-1, 1]; None if the generator needs none.
         generator: `EditMaps` of (crop, regions, expression, strength); with a face model, `Corrections` of its priors,
-            or None to edit by geometry alone.
+            or None to edit by geometry alone. Both are torch modules or networks of `exprgan.weights.runtime`.
         face_model: Shows any expression; without it there are the eight, up to strength 1.
-        device: torch's name of the device that the networks are on.
+        device: Name of the device that the networks are on.
         weights: Name and hash of the generator's weights, for the provenance record of saved files.
     """
 
@@ -47,15 +48,18 @@ class Editor:
         self,
         *,
         detector: FaceDetector,
-        segmenter: nn.Module | None = None,
-        generator: nn.Module | None = None,
+        segmenter: Network | nn.Module | None = None,
+        generator: Network | nn.Module | None = None,
         face_model: FaceModel | None = None,
         device: str = "cpu",
         weights: str = "",
     ) -> None:
         if generator is None and face_model is None:
             raise ValueError("an editor needs a generator or a face model")
-        self.detector, self.segmenter, self.generator = detector, segmenter, generator
+        role = "edits" if face_model is None else "corrections"
+        self.detector = detector
+        self.segmenter = None if segmenter is None else as_network(segmenter, "segmenter", device)
+        self.generator = None if generator is None else as_network(generator, role, device)
         self.face_model, self.device, self.weights = face_model, device, weights
 
     @classmethod
@@ -67,6 +71,7 @@ class Editor:
         *,
         model: Path | str | NetworkFiles = DEFAULT_SYSTEM,
         detector_weights: Path | str | None = None,
+        runtime: str = "auto",
     ) -> Editor:
         """An editor with weights from disk.
 
@@ -78,21 +83,26 @@ class Editor:
                 alone), unified, sargan, stargan, usgan or hierarchical (the eight expressions alone), the folder of
                 a training run of one, or what `exprgan.weights.find_system` has found.
             detector_weights: Folder of the retinaface detector's file.
+            runtime: What runs the networks: torch, onnx, or auto: torch where it is installed.
 
         Raises:
-            UsageError: There is no such system.
+            UsageError: There is no such system or runtime.
             WeightsError: Weights are missing or not the recorded ones.
             DeviceError: The device is not there or has too little memory.
         """
-        device = resolve_device(device)
+        runtime, device = resolve_runtime(runtime, device)
         files = model if isinstance(model, NetworkFiles) else find_system(model, weights)
         with memory_errors(device):
-            parts = load_parts(files, device)
+            parts = open_parts(files, device, runtime)
             return cls(
                 detector=open_detector(
-                    detector, device=device, folder=files.weights, detector_weights=detector_weights
+                    detector,
+                    device=device,
+                    folder=files.weights,
+                    detector_weights=detector_weights,
+                    runtime=runtime,
                 ),
-                segmenter=parts.load_segmenter(files, device),
+                segmenter=parts.segmenter,
                 generator=parts.generator,
                 face_model=parts.face_model,
                 device=device,

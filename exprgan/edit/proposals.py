@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from exprgan.edit.blend import Edit
 from exprgan.errors import ExprganError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models.corrections import PriorMaps
+from exprgan.face_parts import CROP_PX
+from exprgan.weights.runtime import PRIOR_MAPS, ROLES, Network, signed
 
 if TYPE_CHECKING:
     from exprgan.edit.scene import PreparedFace
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from exprgan.face_model.fit import FaceAnalysis
     from exprgan.face_model.model import FaceModel
     from exprgan.face_model.prior import Prior
-    from exprgan.models.unified import EditMaps
 
 POOR_FIT_CM = (0.035, 0.08)
 """Residuals between which an edit fades out; 80 faces of open-faces val have .028 at most, scrambled ones often more.
@@ -35,30 +35,31 @@ class Proposal(NamedTuple):
     note: str = ""
 
 
-def by_generator(generator: nn.Module, face: PreparedFace, expression: str, strength: float) -> Proposal:
-    """What a generator of `EditMaps` proposes for one of the eight expressions at a strength of 0 to 1.
+def by_generator(generator: Network, face: PreparedFace, expression: str, strength: float) -> Proposal:
+    """What a generator in the role "edits" proposes for one of the eight expressions at a strength of 0 to 1.
 
     Raises:
         ExprganError: Its values are no numbers.
     """
-    device = face.crop.device
-    label = torch.tensor([EXPRESSIONS.index(expression)], device=device)
-    amount = torch.tensor([strength], dtype=torch.float32, device=device)
-    return of_maps(generator(face.crop, face.regions, label, amount), face)
+    label = np.array([EXPRESSIONS.index(expression)], np.int64)
+    regions = np.zeros((1, 3, CROP_PX, CROP_PX), np.float32) if face.regions is None else face.regions
+    maps = generator(signed(face.pixels), regions, label, np.array([strength], np.float32))
+    return of_maps(dict(zip(ROLES["edits"].outputs, maps, strict=True)), face)
 
 
-def of_maps(maps: EditMaps, face: PreparedFace) -> Proposal:
-    """A generator's edit of a face.
+def of_maps(maps: Mapping[str, NDArray[Any] | None], face: PreparedFace) -> Proposal:
+    """A generator's edit of a face: its outputs in the role "edits", of one crop.
 
     Raises:
         ExprganError: Its values are no numbers.
     """
-    _check_numbers(*(part for part in maps if part is not None))
-    return Proposal(Edit.from_maps(maps, 0, face.share))
+    given = {name: part for name, part in maps.items() if part is not None}
+    _check_numbers(*given.values())
+    return Proposal(Edit.from_maps(given, face=face.share))
 
 
 def by_face_model(
-    face_model: FaceModel, generator: nn.Module | None, face: PreparedFace, asked: Amounts
+    face_model: FaceModel, generator: Network | None, face: PreparedFace, asked: Amounts
 ) -> Proposal:
     """What the face model proposes, with a generator's corrections if there is one.
 
@@ -100,18 +101,20 @@ def _note(fitted: float, share: float) -> str:
 
 
 def _corrections(
-    generator: nn.Module, face: PreparedFace, prior: Prior, amounts: Amounts, face_model: FaceModel
+    generator: Network, face: PreparedFace, prior: Prior, amounts: Amounts, face_model: FaceModel
 ) -> tuple[np.ndarray, ...]:
     """flow_px (256, 256, 2), shade and light (256, 256, 3), deepening (256, 256, 1), float32."""
     from exprgan.face_model.amounts import extent_of, vector_of
 
-    device = face.crop.device
-    maps = PriorMaps(**{name: torch.from_numpy(part)[None].to(device) for name, part in prior.maps().items()})
-    asked = torch.from_numpy(vector_of(amounts, face_model.basis))[None].to(device)
-    extent = torch.tensor([extent_of(amounts)], dtype=torch.float32, device=device)
-    change = generator(face.crop, face.regions, maps, asked, extent)
+    maps, asked = prior.maps(), vector_of(amounts, face_model.basis)
+    extent = np.array([extent_of(amounts)], np.float32)
+    assert face.regions is not None
+    found = generator(
+        signed(face.pixels), face.regions, *(maps[name][None] for name in PRIOR_MAPS), asked[None], extent
+    )
+    change = [np.asarray(part) for part in found]
     _check_numbers(*change)
-    parts = [np.ascontiguousarray(part[0].cpu().numpy().transpose(1, 2, 0)) for part in change]
+    parts = [np.ascontiguousarray(part[0].transpose(1, 2, 0)) for part in change]
     if amounts.regions:
         size_hw = (face.pixels.shape[0], face.pixels.shape[1])
         share = face_model.regions.on_picture(size_hw, prior.target_px, amounts.regions)[..., None]
@@ -119,8 +122,8 @@ def _corrections(
     return tuple(parts)
 
 
-def _check_numbers(*parts: Tensor) -> None:
-    if not all(bool(torch.isfinite(part).all()) for part in parts):
+def _check_numbers(*parts: NDArray[Any]) -> None:
+    if not all(bool(np.isfinite(part).all()) for part in parts):
         raise ExprganError(
             "The generator's edit has values that are no number; check the weights with `exprgan weights verify`."
         )

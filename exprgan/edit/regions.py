@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from exprgan.errors import WeightsError
-from exprgan.face_parts import CROP_PX, FACE_CLASSES, class_ids
+from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, transform_points, warp_crop
 from exprgan.faces.face import Face
-from exprgan.models.pixels import to_tensor
-from exprgan.models.segmenters import SEGMENTERS
 from exprgan.weights import NetworkFiles, find, find_weights_dir, read_manifest
+from exprgan.weights.runtime import Network, as_network, signed
 
-FACE_REACH_PX = 12
-_CELL_PX = 4  # the face's soft mask is made of cells of this size
+if TYPE_CHECKING:
+    from torch import nn
+
+SEGMENTERS = ("unet", "bisenet")
+"""In the order in which a folder of weights is searched for one."""
+
 _FINE = 4  # label maps are drawn at this multiple of the crop's resolution, for smooth outlines
 
 PALETTE = np.array(
@@ -69,37 +69,18 @@ def find_segmenter(folder: Path | str | None = None, name: str | None = None) ->
     return find(present[0], folder)
 
 
-def face_share(logits: Tensor) -> Tensor:
-    """Soft mask of the face, chin to brows and a little beyond, of a segmenter's logits of one crop.
-
-    Args:
-        logits: float (1, 19, H, W).
-
-    Returns:
-        float32 (H, W) in [0, 1]; it reaches `FACE_REACH_PX` beyond the face, where a jaw that drops needs the room.
-    """
-    cells = F.avg_pool2d(logits.float(), _CELL_PX).softmax(dim=1)
-    face = cells[:, class_ids(FACE_CLASSES)].sum(dim=1, keepdim=True)
-    reach = FACE_REACH_PX // _CELL_PX
-    wide = F.max_pool2d(face, 2 * reach + 1, 1, reach)
-    soft = F.avg_pool2d(F.pad(wide, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    return F.interpolate(soft, logits.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
-
-
-@torch.inference_mode()
-def segment_crop(segmenter: nn.Module, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def segment_crop(segmenter: Network | nn.Module, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The likeliest class of each pixel of one aligned crop.
 
     Args:
-        segmenter: A network of `exprgan.models.segmenters` in eval mode, on any device.
+        segmenter: A network in this role, or one of `exprgan.models.segmenters` in eval mode on the CPU.
         crop: uint8 RGB (256, 256, 3), aligned crop frame.
 
     Returns:
         uint8 (256, 256), indices into `CLASS_NAMES`.
     """
-    device = next(segmenter.parameters()).device
-    labels = segmenter(to_tensor(crop, str(device))).argmax(dim=1)[0]
-    return labels.to(torch.uint8).cpu().numpy()
+    logits = as_network(segmenter, "segmenter")(signed(crop))[0]
+    return np.asarray(logits)[0].argmax(axis=0).astype(np.uint8)
 
 
 def colourise(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -122,28 +103,36 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], opacity: float 
     return np.round(image * (1 - share) + colourise(labels) * share).astype(np.uint8)
 
 
-@torch.inference_mode()
 def label_map(
-    image: NDArray[np.uint8], faces: Sequence[Face], segmenter: nn.Module, *, device: str = "cpu"
+    image: NDArray[np.uint8], faces: Sequence[Face], segmenter: Network | nn.Module
 ) -> NDArray[np.uint8]:
     """Class of every pixel of a photo; 0 (background) outside the faces' crops.
 
     Args:
         image: uint8 RGB (H, W, 3), sRGB, original photo frame.
         faces: Faces to label, the most important first: later ones fill only what is still background.
-        segmenter: Network that gives logits (N, classes, 256, 256).
-        device: Where the segmenter is.
+        segmenter: A network in this role, or a module on the CPU that gives logits (N, classes, 256, 256).
 
     Returns:
         uint8 (H, W), index into the segmenter's classes.
     """
-    labels = np.zeros(image.shape[:2], np.uint8)
+    labels, network = np.zeros(image.shape[:2], np.uint8), as_network(segmenter, "segmenter")
     for face in faces:
         matrix = crop_matrix(face.points5_xy, CROP_PX)
-        logits = segmenter(to_tensor(warp_crop(image, matrix, CROP_PX), device))
-        fine = F.interpolate(logits.float(), scale_factor=_FINE, mode="bilinear")
-        crop_labels = fine.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
-        _paste_labels(labels, crop_labels, matrix)
+        logits = np.asarray(network(signed(warp_crop(image, matrix, CROP_PX)))[0])[0]
+        _paste_labels(labels, _fine_labels(logits), matrix)
+    return labels
+
+
+def _fine_labels(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The likeliest class at `_FINE` times the resolution of logits (classes, H, W), enlarged one by one."""
+    size_wh = (_FINE * logits.shape[2], _FINE * logits.shape[1])
+    best = cv2.resize(logits[0], size_wh, interpolation=cv2.INTER_LINEAR)
+    labels = np.zeros(best.shape, np.uint8)
+    for number in range(1, len(logits)):
+        other = cv2.resize(logits[number], size_wh, interpolation=cv2.INTER_LINEAR)
+        labels[other > best] = number
+        np.maximum(best, other, out=best)
     return labels
 
 

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from torch import Tensor, nn
 
 from exprgan.device import memory_errors
 from exprgan.edit.blend import Edit, apply_edit
 from exprgan.edit.proposals import Proposal
-from exprgan.edit.regions import crop_bounds, face_share, shift_matrix
+from exprgan.edit.regions import crop_bounds, shift_matrix
 from exprgan.edit.teeth import check_teeth, teeth_for
 from exprgan.errors import NoFaceFound, UsageError
 from exprgan.face_parts import CROP_PX
@@ -30,10 +28,9 @@ from exprgan.faces.align import crop_matrix, warp_crop
 from exprgan.faces.choice import check_choice, choose_faces, refusal
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.face import Face
-from exprgan.models.pixels import to_tensor
-from exprgan.models.segmenters import region_masks
 from exprgan.photos import colour, encode, image_io
 from exprgan.photos.photo import Photo
+from exprgan.weights.runtime import Network, signed
 
 if TYPE_CHECKING:
     from exprgan.face_model.fit import FaceAnalysis
@@ -114,9 +111,8 @@ class PreparedFace:
     index: int  # position in the list of faces
     matrix: NDArray[np.float64]  # (2, 3) photo to crop
     pixels: NDArray[np.uint8]  # (256, 256, 3) sRGB, the aligned crop
-    crop: Tensor  # the same as float32 (1, 3, 256, 256) in [-1, 1]
     is_grey: bool  # the crop has no colour, so the edit must bring none
-    regions: Tensor | None = None  # float32 (1, 3, 256, 256) in [0, 1]: eyes, nose and mouth
+    regions: NDArray[np.float32] | None = None  # (1, 3, 256, 256) in [0, 1]: eyes, nose and mouth
     share: NDArray[np.float32] | None = None  # (256, 256) in [0, 1], soft mask of the face
     analysis: FaceAnalysis | None = None  # the face model's fit, in the frame of the crop
     teeth: Teeth | None = None  # what the face model shows where the mouth opens
@@ -136,7 +132,7 @@ def prepare(
     face: str | int = "largest",
     *,
     detector: FaceDetector,
-    segmenter: nn.Module | None = None,
+    segmenter: Network | None = None,
     face_model: FaceModel | None = None,
     teeth: str | Teeth = "auto",
     device: str = "cpu",
@@ -147,7 +143,7 @@ def prepare(
         image: A path, the bytes of a file, a PIL picture, or uint8 or uint16 RGB (H, W, 3).
         face: largest, all, center or an index into the faces as `exprgan faces` lists them.
         detector: Finds the faces; given the photo in sRGB.
-        segmenter: Logits (N, 19, 256, 256) of a crop in [-1, 1]; None leaves the faces without regions.
+        segmenter: A network in this role; None leaves the faces without regions.
         face_model: Is fitted to each face; None leaves them without an analysis.
         teeth: What the face model is to show where mouths open, as `exprgan.edit.teeth.teeth_for` takes it.
         device: torch's name of the device that the networks are on.
@@ -174,9 +170,7 @@ def prepare(
         if not any(outcome.edited for outcome in outcomes):
             reasons = "; ".join(f"face {o.index} is {o.reason}" for o in outcomes if o.reason)
             raise NoFaceFound(f"No face in {name} can be edited ({reasons}); use a more frontal photo.")
-        prepared = [
-            _prepare_face(seen, o, segmenter, face_model, teeth, device) for o in outcomes if o.edited
-        ]
+        prepared = [_prepare_face(seen, o, segmenter, face_model, teeth) for o in outcomes if o.edited]
     return Scene(photo, outcomes, tuple(prepared))
 
 
@@ -206,7 +200,7 @@ def apply(
     pixels = scene.photo.pixels.copy()
     outcomes = list(scene.outcomes)
     if strength > 0:
-        with memory_errors(device), torch.inference_mode():
+        with memory_errors(device):
             for face in scene.faces:
                 edit, note = propose(face)
                 if edit is not None:
@@ -260,22 +254,19 @@ def _photo_of_pil(picture: Image.Image) -> Photo:
     return Photo(pixels=pixels, format="PNG", mode=mode, alpha=alpha, icc_profile=profile)
 
 
-@torch.inference_mode()
 def _prepare_face(
     seen: NDArray[np.uint8],
     outcome: FaceOutcome,
-    segmenter: nn.Module | None,
+    segmenter: Network | None,
     face_model: FaceModel | None,
     teeth: str | Teeth,
-    device: str,
 ) -> PreparedFace:
     matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
     pixels = warp_crop(seen, matrix, CROP_PX)
-    crop = to_tensor(pixels, device)
     regions, share = None, None
     if segmenter is not None:
-        logits = segmenter(crop)
-        regions, share = region_masks(logits), face_share(logits).cpu().numpy()
+        _, regions, shares = segmenter(signed(pixels))
+        share = np.asarray(shares)[0]
     analysis, shown = None, None
     if face_model is not None:
         analysis = face_model.analyse_face(outcome.face, matrix)
@@ -284,7 +275,6 @@ def _prepare_face(
         index=outcome.index,
         matrix=matrix,
         pixels=pixels,
-        crop=crop,
         is_grey=int(np.ptp(pixels, axis=2).max()) <= _GREY_SPREAD,
         regions=regions,
         share=share,

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exprgan.device import resolve_device
 from exprgan.edit.blend import apply_edit
+from exprgan.edit.parts import Parts, open_parts, segmenter_of
 from exprgan.edit.proposals import by_face_model
-from exprgan.edit.regions import find_segmenter
 from exprgan.edit.scene import PreparedFace
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.expression import Expression
 from exprgan.faces.detect import face_in_crop
 from exprgan.faces.landmarks import Landmarker
+from exprgan.models.pixel_edits import PixelEdits, edits_of
 from exprgan.models.pixels import to_tensor, to_uint8
 from exprgan.models.segmenters import region_masks
-from exprgan.models.unified import EditMaps, UnifiedEndToEnd, apply_maps
+from exprgan.models.unified import UnifiedEndToEnd, apply_maps
 from exprgan.weights import NetworkFiles, find, find_system
-from exprgan.weights.find import FACE_MODEL_SYSTEMS, PIXEL_SYSTEMS
+from exprgan.weights.find import FACE_MODEL_SYSTEMS
+from exprgan.weights.runtime import signed
 
 if TYPE_CHECKING:
     from exprgan.face_model.amounts import Amounts
-    from exprgan.face_model.model import FaceModel
 
 UPRIGHT = np.eye(2, 3)
 
@@ -56,36 +56,6 @@ class System(Protocol):
             (N, 3, 256, 256) float32, RGB in [-1, 1].
         """
         ...
-
-
-class PixelEdits(nn.Module):
-    """A network that puts out small pictures, as one that puts out edits of a crop.
-
-    What is carried over is the change, enlarged: x + strength * up(G(down(x), c) - down(x)). The crop keeps the detail
-    that the network's pictures lack, and strength 0 is the identity.
-
-    Args:
-        network: Pictures (N, 3, size, size) of (image, expression).
-        size: Side of its pictures.
-    """
-
-    def __init__(self, network: nn.Module, size: int) -> None:
-        super().__init__()
-        self.network, self.size = network, size
-
-    def change(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
-        """What is added to crops (N, 3, H, W); arguments as for `System`."""
-        small = F.interpolate(image, (self.size, self.size), mode="area")
-        fake = self.network(small, expression).float().clamp(-1, 1)
-        size_hw = (image.shape[-2], image.shape[-1])
-        change = F.interpolate(fake - small, size_hw, mode="bicubic", align_corners=False)
-        return strength[:, None, None, None] * change
-
-    def forward(self, image: Tensor, regions: Tensor, expression: Tensor, strength: Tensor) -> EditMaps:
-        """The change as an edit; what the regions are does not matter."""
-        change = self.change(image, expression, strength)
-        nothing = torch.zeros_like(change)
-        return EditMaps(nothing[:, :2], nothing, nothing, nothing[:, :1], residual=change)
 
 
 class PixelSystem:
@@ -125,14 +95,12 @@ class FaceModelSystem:
         name: str,
         description: dict[str, Any],
         parts: Parts,
-        segmenter: nn.Module | None,
         landmarker: Landmarker,
     ) -> None:
         self.name, self.description = name, description
         assert parts.face_model is not None
-        self.face_model, self.generator = parts.face_model, parts.generator
-        self.segmenter, self.landmarker = segmenter, landmarker
-        self.landmark_net = landmarker.net
+        self.face_model, self.landmarker = parts.face_model, landmarker
+        self.generator, self.segmenter = parts.generator, parts.segmenter
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, expression: Tensor, strength: Tensor) -> Tensor:
@@ -164,10 +132,9 @@ class FaceModelSystem:
         face = face_in_crop(self.landmarker, pixels)
         if face is None:
             return None
-        crop = to_tensor(pixels, self.landmarker.device)
-        regions = None if self.segmenter is None else region_masks(self.segmenter(crop))
+        regions = None if self.segmenter is None else self.segmenter(signed(pixels))[1]
         analysis = self.face_model.analyse_face(face, UPRIGHT)
-        return PreparedFace(0, UPRIGHT, pixels, crop, False, regions, analysis=analysis)
+        return PreparedFace(0, UPRIGHT, pixels, False, regions, analysis=analysis)
 
 
 def load_system(
@@ -187,57 +154,12 @@ def load_system(
     """
     files = source if isinstance(source, NetworkFiles) else find_system(source, weights)
     device = resolve_device(device)
-    parts = load_parts(files, device)
-    if isinstance(parts.generator, PixelEdits):
-        return PixelSystem(files.name, files.config, parts.generator)
-    segmenter = parts.load_segmenter(files, device)
-    if parts.face_model is not None:
-        landmarker = Landmarker(find("landmarks", files.weights).load(device), device)
-        return FaceModelSystem(files.name, files.config, parts, segmenter, landmarker)
-    assert parts.generator is not None and segmenter is not None
-    return UnifiedSystem(files.name, files.config, parts.generator, segmenter)
-
-
-class Parts(NamedTuple):
-    """What a system is made of, besides the detector.
-
-    generator: `EditMaps` of (image, regions, expression, strength), or with a face model `Corrections`; None where the
-    face model is alone. segmenter: the system's own, or None. face_model: or None.
-    """
-
-    generator: nn.Module | None
-    segmenter: nn.Module | None = None
-    face_model: FaceModel | None = None
-
-    def load_segmenter(self, files: NetworkFiles, device: str) -> nn.Module | None:
-        """The system's own segmenter, else that of its folder of weights; None where there is nothing it is for."""
-        return None if self.generator is None else self.segmenter or segmenter_of(files).load(device)
-
-
-def load_parts(files: NetworkFiles, device: str = "cpu") -> Parts:
-    """The parts of a system.
-
-    Raises:
-        WeightsError: The weights are not the recorded ones or do not fit the network.
-    """
     if files.architecture in FACE_MODEL_SYSTEMS:
-        from exprgan.face_model.fit import OWN_NETWORK
-        from exprgan.face_model.model import FaceModel
-
-        generator = files.load(device) if files.architecture == "corrections" else None
-        return Parts(generator, face_model=FaceModel(files.weights, OWN_NETWORK))
+        landmarker = Landmarker(find("landmarks", files.weights).load(device), device)
+        return FaceModelSystem(files.name, files.config, open_parts(files, device), landmarker)
     network = files.load(device)
-    if files.architecture in PIXEL_SYSTEMS:
-        return Parts(PixelEdits(network, files.config["image_size"]).eval())
-    if isinstance(network, UnifiedEndToEnd):
-        return Parts(network.generator, network.segmenter)
-    return Parts(network)
-
-
-def segmenter_of(files: NetworkFiles) -> NetworkFiles:
-    """The segmenter that goes with a system, or the first that its folder of weights has.
-
-    Raises:
-        WeightsError: There is none.
-    """
-    return find_segmenter(files.weights, files.config.get("segmenter"))
+    edits = edits_of(network, files.config)
+    if isinstance(edits, PixelEdits):
+        return PixelSystem(files.name, files.config, edits)
+    own = network.segmenter if isinstance(network, UnifiedEndToEnd) else None
+    return UnifiedSystem(files.name, files.config, edits, own or segmenter_of(files).load(device))

@@ -7,6 +7,7 @@ takes the place of the older one when the table is closed.
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import os
 import threading
@@ -167,7 +168,7 @@ class Measurer:
 
         self.editor, self.model = editor, FaceModel(weights, OWN_NETWORK)
         self._identity: Any = None
-        if "judge_identity" in read_manifest(weights):
+        if "judge_identity" in read_manifest(weights) and importlib.util.find_spec("torch"):
             self._identity = find("judge_identity", weights).load()
 
     def rows(self, result: EditResult, asked: Asked, names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -9,26 +9,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
-from exprgan.device import memory_errors, resolve_device
+from exprgan.device import memory_errors
 from exprgan.edit import scene as scenes
+from exprgan.edit.parts import Parts, open_parts
 from exprgan.edit.proposals import Proposal, by_face_model, of_maps
 from exprgan.edit.scene import EditResult, ImageInput, PreparedFace, Scene
-from exprgan.edit.systems import Parts, load_parts
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import check_strength
 from exprgan.faces.detect import FaceDetector
 from exprgan.faces.detectors import open_detector
-from exprgan.models.transfer import Features, TransferNet
 from exprgan.weights import find
+from exprgan.weights.runtime import Network, as_network, resolve_runtime, signed
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from exprgan.face_model.model import FaceModel
+    from exprgan.models.transfer import Features, TransferNet
 
 DEFAULT_TRANSFER = "corrections"
 MODELS = ("corrections", "face_model", "transfer")
@@ -58,15 +57,16 @@ class Transfer:
         detector: FaceDetector,
         network: TransferNet | None = None,
         face_model: FaceModel | None = None,
-        generator: nn.Module | None = None,
-        segmenter: nn.Module | None = None,
+        generator: Network | nn.Module | None = None,
+        segmenter: Network | nn.Module | None = None,
         device: str = "cpu",
         weights: str = "",
     ) -> None:
         if (network is None) == (face_model is None):
             raise ValueError("a transfer needs a network or a face model")
         self.detector, self.network, self.face_model = detector, network, face_model
-        self.generator, self.segmenter = generator, segmenter
+        self.generator = None if generator is None else as_network(generator, "corrections", device)
+        self.segmenter = None if segmenter is None else as_network(segmenter, "segmenter", device)
         self.device, self.weights = device, weights
 
     @classmethod
@@ -78,15 +78,16 @@ class Transfer:
         *,
         model: str = DEFAULT_TRANSFER,
         detector_weights: Path | str | None = None,
+        runtime: str = "auto",
     ) -> Transfer:
         """With weights from disk; arguments as for `exprgan.Editor.from_pretrained`.
 
         Args:
-            weights, device, detector, detector_weights: See there.
+            weights, device, detector, detector_weights, runtime: See there.
             model: corrections, face_model, or transfer, the network of arXiv 1909.02967.
 
         Raises:
-            UsageError: There is no such model.
+            UsageError: There is no such model or runtime.
             WeightsError: Weights are missing or not the recorded ones.
             DeviceError: The device is not there or has too little memory.
         """
@@ -94,19 +95,26 @@ class Transfer:
             near = difflib.get_close_matches(model, MODELS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(MODELS)}."
             raise UsageError(f"There is no model {model!r} for transfers; {hint}")
-        device, files = resolve_device(device), find(model, weights)
+        (runtime, device), files = resolve_runtime(runtime, device), find(model, weights)
+        if model == "transfer" and runtime != "torch":
+            raise UsageError(
+                f"The model transfer needs torch; leave out --runtime {runtime} or --model transfer."
+            )
         with memory_errors(device):
-            network = files.load(device) if model == "transfer" else None
-            assert network is None or isinstance(network, TransferNet)
-            parts = load_parts(files, device) if network is None else Parts(None)
+            network = cast("TransferNet", files.load(device)) if model == "transfer" else None
+            parts = open_parts(files, device, runtime) if network is None else Parts()
             return cls(
                 detector=open_detector(
-                    detector, device=device, folder=files.weights, detector_weights=detector_weights
+                    detector,
+                    device=device,
+                    folder=files.weights,
+                    detector_weights=detector_weights,
+                    runtime=runtime,
                 ),
                 network=network,
                 face_model=parts.face_model,
                 generator=parts.generator,
-                segmenter=parts.load_segmenter(files, device),
+                segmenter=parts.segmenter,
                 device=device,
                 weights=f"{files.name} {files.sha256[:16]}",
             )
@@ -182,15 +190,29 @@ class Transfer:
             amounts = shown_by(model.basis, shown.analysis.scores, strength)
             return lambda face: by_face_model(model, self.generator, face, amounts)
         assert network is not None
+        return self._by_network(network, shown, strength)
+
+    def _by_network(
+        self, network: TransferNet, shown: PreparedFace, strength: float
+    ) -> Callable[[PreparedFace], Proposal]:
+        import torch
+        import torch.nn.functional as F
+
+        def read(prepared: PreparedFace) -> Features:
+            crop = torch.from_numpy(signed(prepared.pixels)).to(self.device)
+            small = F.interpolate(crop, (network.image_size,) * 2, mode="area")
+            return network.encode(network.window(small))
+
+        def propose(face: PreparedFace) -> Proposal:
+            with torch.inference_mode():
+                maps = network.maps(read(face), related, amount)._asdict()
+                arrays = {name: None if part is None else part.cpu().numpy() for name, part in maps.items()}
+            return of_maps(arrays, face)
+
         amount = torch.tensor([strength], dtype=torch.float32, device=self.device)
         with memory_errors(self.device), torch.inference_mode():
-            related = self._read(network, shown).related
-        return lambda face: of_maps(network.maps(self._read(network, face), related, amount), face)
-
-    @staticmethod
-    def _read(network: TransferNet, prepared: PreparedFace) -> Features:
-        small = F.interpolate(prepared.crop, (network.image_size,) * 2, mode="area")
-        return network.encode(network.window(small))
+            related = read(shown).related
+        return propose
 
     def swap(
         self,

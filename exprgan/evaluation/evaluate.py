@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from exprgan.data.face_set import FaceSet, open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.edit.systems import segmenter_of
+from exprgan.edit.parts import segmenter_of
 from exprgan.errors import UsageError
 from exprgan.evaluation import segmentation
 from exprgan.evaluation.cases import Cases, choose, held_out_split

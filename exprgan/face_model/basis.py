@@ -93,8 +93,7 @@ class FaceBasis:
                 names = (stored[name].tolist() for name in ("sculpted_names", "measured_names"))
                 return cls({name: stored[name] for name in stored.files}, *names)
         files = find("face_model", source)
-        arrays = {name: tensor.numpy() for name, tensor in files.state().items()}
-        return cls(arrays, **files.config["arguments"])
+        return cls(files.arrays(), **files.config["arguments"])
 
     def neutral_shape(
         self, shape: NDArray[np.float64], scores: NDArray[np.float64], *, shut_lips: bool = True

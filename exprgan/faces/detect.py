@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.faces.face import Face
-from exprgan.faces.landmarks import Landmarker, Looks
+from exprgan.faces.landmarks import Landmarker, Looks, on_grid
 from exprgan.faces.mesh import face_square, five_points, roll_degrees
 from exprgan.faces.proposals import COARSE_PASSES, grid_squares, merge, propose, whole_picture_squares
 from exprgan.faces.proposer import Proposer, distinct_squares
@@ -137,7 +137,7 @@ def faces_of(looks: Looks) -> list[Face]:
             Face(
                 box_xyxy=np.concatenate([landmarks_xy.min(0), landmarks_xy.max(0)]),
                 score=float(looks.scores[row]),
-                points5_xy=five_points(landmarks_xy),
+                points5_xy=on_grid(five_points(landmarks_xy)).astype(np.float32),
                 landmarks_xy=landmarks_xy,
                 pose=(float(pitch), float(yaw), roll_degrees(landmarks_xy)),
                 depth_px=_row_of(more[0], row),
@@ -164,7 +164,7 @@ def _turned_back(face: Face, quarters: int, size_hw: tuple[int, ...]) -> Face:
     return replace(
         face,
         landmarks_xy=landmarks_xy,
-        points5_xy=five_points(landmarks_xy),
+        points5_xy=on_grid(five_points(landmarks_xy)).astype(np.float32),
         box_xyxy=np.concatenate([landmarks_xy.min(0), landmarks_xy.max(0)]),
         pose=(*face.pose[:2], roll_degrees(landmarks_xy)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -12,12 +12,23 @@ from numpy.typing import NDArray
 
 from exprgan.faces.align import square_matrix, transform_points, warp_crop
 from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR, face_square
+from exprgan.weights.runtime import Network, as_network, signed
 
 if TYPE_CHECKING:
     from torch import nn
 
 SETTLING_SCALES = (0.9, 1.0, 1.1)
 """Sizes of the squares of the last look; their mean is 2 % nearer to the truth than one of them."""
+
+
+GRID = 64
+"""Squares and the points that crops are aligned by lie on a grid of so many steps a pixel. What another runtime, device
+or number of threads changes in the last digits would else grow from look to look, as crops are sampled in steps."""
+
+
+def on_grid(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Values in pixels or degrees, rounded to the grid's nearest."""
+    return np.round(np.asarray(values, np.float64) * GRID) / GRID
 
 
 @dataclass(frozen=True)
@@ -56,13 +67,14 @@ class Landmarker:
     """Finds landmarks in turned squares of a photo.
 
     Args:
-        net: A `LandmarkNet` in eval mode.
-        device: Where it is.
+        net: A network in the role "landmarks", or a `LandmarkNet` in eval mode.
+        device: Where the latter is.
+        crop_px: Side of its crops; None asks the module.
     """
 
-    def __init__(self, net: nn.Module, device: str = "cpu") -> None:
-        self.net, self.device = net, device
-        self.crop_px = int(getattr(net, "crop_px"))  # noqa: B009 - mypy takes a bare attribute for a module
+    def __init__(self, net: Network | nn.Module, device: str = "cpu", crop_px: int | None = None) -> None:
+        self.net = as_network(net, "landmarks", device)
+        self.crop_px = crop_px or int(cast(Any, net).crop_px)
 
     def look(
         self, image: NDArray[np.uint8], squares: NDArray[np.floating], *, mirrored: bool = False
@@ -74,26 +86,20 @@ class Landmarker:
             squares: As `mesh.face_square` gives them.
             mirrored: Also look at the mirrored crops and take the mean.
         """
-        import torch
-
-        from exprgan.models.pixels import signed
-
         if not len(squares):
             return Looks(np.zeros((0, len(MIRROR), 2)), np.zeros((0, 2)), np.zeros(0))
-        size = self.crop_px
+        size, squares = self.crop_px, on_grid(squares)
         matrices = [square_matrix(square, size) for square in squares]
-        crops = _crops(image, matrices, size)
-        batch = signed(torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2))
-        with torch.inference_mode():
-            points, turn, logits, _, depth, blendshapes = map(_array, self.net(batch))
-            if mirrored:
-                points2, turn2, logits2, _, depth2, blendshapes2 = map(_array, self.net(batch.flip(3)))
-                points = (points + points2[:, MIRROR] * (-1, 1)) / 2
-                turn = (turn + turn2 * (1, -1)) / 2
-                logits = (logits + logits2) / 2
-                depth = None if depth is None else (depth + depth2[:, MIRROR]) / 2
-                if blendshapes is not None:
-                    blendshapes = (blendshapes + blendshapes2[:, BLENDSHAPE_MIRROR]) / 2
+        batch = signed(_crops(image, matrices, size))
+        points, turn, logits, depth, blendshapes = map(_double, self.net(batch))
+        if mirrored:
+            points2, turn2, logits2, depth2, blendshapes2 = map(_double, self.net(batch[..., ::-1]))
+            points = (points + points2[:, MIRROR] * (-1, 1)) / 2
+            turn = (turn + turn2 * (1, -1)) / 2
+            logits = (logits + logits2) / 2
+            depth = None if depth is None else (depth + depth2[:, MIRROR]) / 2
+            if blendshapes is not None:
+                blendshapes = (blendshapes + blendshapes2[:, BLENDSHAPE_MIRROR]) / 2
         if depth is not None:
             depth = depth * np.asarray(squares)[:, 2:3] / 2
         pixels = ((points + 1) * size - 1) / 2
@@ -141,8 +147,8 @@ class Landmarker:
         return self.settle(image, squares)
 
 
-def _array(part: Any) -> Any:
-    return None if part is None else part.double().cpu().numpy()
+def _double(part: Any) -> Any:
+    return None if part is None else part.astype(np.float64)
 
 
 def _crops(image: NDArray[np.uint8], matrices: list[NDArray[np.float64]], size: int) -> NDArray[np.uint8]:

@@ -8,27 +8,32 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.weights.runtime import Network, as_network, signed
+
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 COPY_SIZES_PX = (224, 800)
 """Longer sides of the copies: large faces are found in the first, those of 1/30 of the photo in the second."""
 PAD_SHARE = 0.12
 MULTIPLE_PX = 32
+STRIDE_PX = 8
+"""Pixels a cell of the network's answer."""
+UNIT_SIDE_PX = 64.0
+"""Side of a face's square that the network calls 0 on its logarithmic scale."""
 
 
 class Proposer:
     """Proposes squares that may hold faces.
 
     Args:
-        net: A `FaceProposer` in eval mode.
-        device: Where it is.
+        net: A network in the role "proposer", or a `FaceProposer` in eval mode.
+        device: Where the latter is.
         min_score: Height of the heat map from which a place is proposed.
     """
 
-    def __init__(self, net: nn.Module, device: str = "cpu", *, min_score: float = 0.3) -> None:
-        self.net, self.device, self.min_score = net, device, min_score
+    def __init__(self, net: Network | nn.Module, device: str = "cpu", *, min_score: float = 0.3) -> None:
+        self.net, self.min_score = as_network(net, "proposer", device), min_score
 
     def propose(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Squares (N, 5): centre x, centre y, side in photo pixels, roll (always 0), score; the surest first.
@@ -50,34 +55,22 @@ class Proposer:
         return squares[np.argsort(-squares[:, 4])]
 
     def _propose_in_copy(self, small: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
-        import torch
-
-        from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
-        from exprgan.models.pixels import to_tensor
-
         border = round(PAD_SHARE * max(small.shape[:2])) if max(small.shape[:2]) < 400 else 16
         right, bottom = (border + -(n + 2 * border) % MULTIPLE_PX for n in small.shape[1::-1])
         padded = cv2.copyMakeBorder(small, border, bottom, border, right, cv2.BORDER_REPLICATE)
-        batch = to_tensor(padded, self.device)
-        with torch.inference_mode():
-            logit, offset, log_side = self.net(batch)
-            peaks = _peaks(logit.sigmoid()[0], self.min_score)
-            score, offset, log_side = (
-                part.double().cpu().numpy() for part in (logit.sigmoid()[0], offset[0], log_side[0])
-            )
-        rows, columns = peaks
+        heat, offset, log_side = (np.asarray(part)[0] for part in self.net(signed(padded)))
+        rows, columns = _peaks(heat, self.min_score)
+        score, offset, log_side = (part.astype(np.float64) for part in (heat, offset, log_side))
         x = ((columns + 0.5 + offset[0][rows, columns]) * STRIDE_PX - border) / scale - 0.5
         y = ((rows + 0.5 + offset[1][rows, columns]) * STRIDE_PX - border) / scale - 0.5
         side = np.exp(log_side[rows, columns]) * UNIT_SIDE_PX / scale
         return np.column_stack([x, y, side, np.zeros(len(x)), score[rows, columns]])
 
 
-def _peaks(heat: torch.Tensor, min_score: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _peaks(heat: NDArray[np.float32], min_score: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the cells that are the highest of their 3x3 neighbourhood and high enough."""
-    import torch.nn.functional as F
-
-    highest = F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0]
-    rows, columns = ((heat == highest) & (heat >= min_score)).cpu().numpy().nonzero()
+    highest = cv2.dilate(heat, np.ones((3, 3), np.uint8))
+    rows, columns = ((heat == highest) & (heat >= min_score)).nonzero()
     return rows, columns
 
 

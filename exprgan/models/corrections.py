@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.face_parts import DENTITIONS, REGIONS
-from exprgan.models.unified import WINDOW, Branch, MouthChart, double, reach_of, warp
+from exprgan.face_parts import DENTITIONS, REGIONS, WINDOW
+from exprgan.models.unified import Branch, MouthChart, double, reach_of, warp
 
 MAX_FLOW_PX = 8.0
 """Limit of a correction of the displacement in px of a 256-px crop; landmarks are off by 1 to 3."""
@@ -107,7 +107,7 @@ class CorrectionGenerator(nn.Module):
         region_dilation_px: int = 12,
     ) -> None:
         super().__init__()
-        self.region_dilation_px = region_dilation_px
+        self.num_coefficients, self.region_dilation_px = num_coefficients, region_dilation_px
         width = 64
         self.condition = nn.Sequential(
             nn.Linear(num_coefficients, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()

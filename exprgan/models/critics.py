@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 VIEWS = {"face": (0, 0, 192, 192), "brows": (0, 16, 88, 160), "mouth": (80, 40, 96, 112)}
-"""Top, left, height and width in `exprgan.models.unified.WINDOW` of what each discriminator sees."""
+"""Top, left, height and width in `exprgan.face_parts.WINDOW` of what each discriminator sees."""
 HALVED = ("face",)
 """Views at half of the resolution."""
 SLOPE = 0.2

@@ -15,18 +15,13 @@ from torch import Tensor, nn
 
 from exprgan.models.landmark_net import Residual, conv_block
 
-STRIDE_PX = 8
-"""Pixels a cell of the answer."""
-UNIT_SIDE_PX = 64.0
-"""Side of a face's square that the network calls 0 on its logarithmic scale."""
-
 
 class ProposerOutput(NamedTuple):
-    """Answer for N pictures of h x w cells.
+    """Answer for N pictures of h x w cells of 8 px.
 
     logit: (N, h, w) float32, above 0 where a face's centre is likely.
     offset: (N, 2, h, w) float32, from the cell's centre to the face's centre, x and y in cells.
-    log_side: (N, h, w) float32, natural logarithm of the face's square's side over `UNIT_SIDE_PX`.
+    log_side: (N, h, w) float32, natural logarithm of the face's square's side over 64 px.
     """
 
     logit: Tensor

@@ -9,6 +9,7 @@ mouth, the place on the chart and the light there, so teeth are as sharp as the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
@@ -74,3 +75,13 @@ def drawn(name: str = DENTITIONS[0]) -> Chart:
     stored = files("exprgan.models").joinpath("mouth_interiors", f"{name}.png").read_bytes()
     picture = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)
     return Chart(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+
+
+def crop_charts(names: Sequence[str]) -> NDArray[np.float32]:
+    """Drawn charts one below the other at the resolution of a 256-px crop, as networks hold them.
+
+    Returns:
+        float32 (1, 3, h, w), RGB in [0, 1].
+    """
+    charts = np.concatenate([drawn(name).at(CROP_PX_PER_CM)[0] for name in names])
+    return np.ascontiguousarray(charts.transpose(2, 0, 1)[None], np.float32) / np.float32(255)

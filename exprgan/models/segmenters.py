@@ -15,7 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exprgan.face_parts import REGION_CLASSES, REGIONS, class_ids
+from exprgan.face_parts import FACE_CLASSES, REGION_CLASSES, REGIONS, class_ids
+
+FACE_REACH_PX = 12
+_CELL_PX = 4  # the face's soft mask is made of cells of this size
 
 
 class Normalise(nn.Module):
@@ -258,3 +261,20 @@ def region_masks(logits: Tensor) -> Tensor:
     probabilities = logits.float().softmax(dim=1)
     members = [class_ids(REGION_CLASSES[region]) for region in REGIONS]
     return torch.stack([probabilities[:, classes].sum(dim=1) for classes in members], dim=1)
+
+
+def face_share(logits: Tensor) -> Tensor:
+    """Soft masks of the face, chin to brows and a little beyond.
+
+    Args:
+        logits: float (N, 19, H, W) of a segmenter, classes in the order of `CLASS_NAMES`.
+
+    Returns:
+        float32 (N, H, W) in [0, 1]; they reach `FACE_REACH_PX` beyond the face, where a jaw that drops needs the room.
+    """
+    cells = F.avg_pool2d(logits.float(), _CELL_PX).softmax(dim=1)
+    face = cells[:, class_ids(FACE_CLASSES)].sum(dim=1, keepdim=True)
+    reach = FACE_REACH_PX // _CELL_PX
+    wide = F.max_pool2d(face, 2 * reach + 1, 1, reach)
+    soft = F.avg_pool2d(F.pad(wide, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    return F.interpolate(soft, logits.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

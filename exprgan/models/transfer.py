@@ -28,14 +28,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.action_units import ACTION_UNITS
-from exprgan.face_parts import CROP_PX
+from exprgan.face_parts import CROP_PX, WINDOW
 from exprgan.models import mouth_interior
 from exprgan.models.unified import (
     MASK_FULL_FROM,
     MAX_FLOW_PX,
     MAX_LIGHT,
     MAX_SHADE,
-    WINDOW,
     Branch,
     EditMaps,
     MouthChart,

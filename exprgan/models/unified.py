@@ -22,13 +22,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_parts import DENTITIONS, REGIONS
+from exprgan.face_parts import DENTITIONS, REGIONS, WINDOW
 from exprgan.models import mouth_interior
 from exprgan.models.segmenters import SEGMENTERS, region_masks
 
@@ -39,8 +38,6 @@ MAX_SHADE = 0.9
 """Limit of the natural log of the shading factor."""
 MAX_LIGHT = 1.5
 """Limit of the natural log of the light on the mouth's interior."""
-WINDOW = (64, 32, 192, 192)
-"""Top, left, height and width of the part of a 256-px crop that an edit may touch: forehead to below the chin."""
 PAINT_WINDOW = (80, 32, 112, 128)
 """Top, left, height and width of the part of `WINDOW` that may be painted: wherever a mouth can open."""
 MASK_FULL_FROM = 0.1
@@ -124,9 +121,7 @@ class MouthChart(nn.Module):
     def __init__(self, names: Sequence[str] = DENTITIONS[:1]) -> None:
         super().__init__()
         self.height_cm = mouth_interior.CHART_CM[1] * len(names)
-        charts = [mouth_interior.drawn(name).at(mouth_interior.CROP_PX_PER_CM)[0] for name in names]
-        colours = torch.from_numpy(np.concatenate(charts)).permute(2, 0, 1)[None].float().contiguous() / 255
-        self.register_buffer("colours", colours, persistent=False)
+        self.register_buffer("colours", torch.from_numpy(mouth_interior.crop_charts(names)), persistent=False)
 
     def forward(self, interior: Tensor) -> Tensor:
         """Colours (N, 3, h, w), RGB from -1 to 1 or a little more, of places and light (N, 5, h, w)."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.faces.mesh import face_square
-from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
+from exprgan.faces.proposer import STRIDE_PX, UNIT_SIDE_PX
 from exprgan.samples.landmarks import spoil, texture
 from exprgan.samples.picture import Picture
 

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_parts import CLASS_NAMES, CROP_PX, FACE_CLASSES, REGION_CLASSES, class_ids
+from exprgan.face_parts import CLASS_NAMES, CROP_PX, FACE_CLASSES, REGION_CLASSES, WINDOW, class_ids
 from exprgan.faces.mesh import FACE_OVAL
-from exprgan.models.unified import WINDOW
 from exprgan.samples.augment import alter_colours, colour_tables, jitter_matrix, soften, spoil, to_grey
 from exprgan.samples.segmentation import OUTLINES
 from exprgan.samples.segmented_regions import read_regions
@@ -240,7 +239,7 @@ class PairSamples:
 
     @staticmethod
     def augmented(pair: Pair, rng: np.random.Generator) -> dict[str, Any]:
-        """A pair as the network learns from it, in the window of `exprgan.models.unified.WINDOW`."""
+        """A pair as the network learns from it, in the window of `exprgan.face_parts.WINDOW`."""
         arrays = augment(pair, jitter_matrix(rng, can_mirror=pair.expression != CONTEMPT), CROP_PX, rng)
         sample: dict[str, Any] = {}
         for name, array in arrays.items():

@@ -30,10 +30,9 @@ from exprgan.face_model.fit import FaceAnalysis, fit_pose
 from exprgan.face_model.model import FaceModel
 from exprgan.face_model.teeth import Teeth
 from exprgan.face_model.vocabulary import class_recipes
-from exprgan.face_parts import CROP_PX, DENTITIONS, FACE_CLASSES, REGION_CLASSES, class_ids
+from exprgan.face_parts import CROP_PX, DENTITIONS, FACE_CLASSES, REGION_CLASSES, WINDOW, class_ids
 from exprgan.faces.align import transform_points
 from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR
-from exprgan.models.unified import WINDOW
 from exprgan.samples.augment import alter_colours, colour_tables, jitter_matrix, soften, spoil, to_grey
 from exprgan.samples.own_fits import Fits
 from exprgan.samples.pairs import importance_of, regions_of
@@ -99,7 +98,7 @@ class PriorPairs:
         self._shown = fits.true_scores("open-faces", rows) if fits is not None and mix.reals else None
 
     def __call__(self, seed: int, number: int) -> dict[str, Any]:
-        """Sample `number`: arrays of the window of `exprgan.models.unified.WINDOW`, see `_sample`."""
+        """Sample `number`: arrays of the window of `exprgan.face_parts.WINDOW`, see `_sample`."""
         rng = np.random.default_rng((seed, number))
         kind = rng.random()
         if self._people and kind < self.mix.synthetic:
@@ -367,7 +366,7 @@ def _scores_with(face_model: FaceModel, scores: NDArray[np.float64], amounts: Am
 
 
 def _window(array: NDArray[Any]) -> NDArray[Any]:
-    """The part (C, h, w) of a crop's array that `exprgan.models.unified.WINDOW` cuts out."""
+    """The part (C, h, w) of a crop's array that `exprgan.face_parts.WINDOW` cuts out."""
     top, left, height, width = (edge * array.shape[-1] // CROP_PX for edge in WINDOW)
     return np.ascontiguousarray(array[..., top : top + height, left : left + width])
 

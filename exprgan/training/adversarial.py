@@ -29,9 +29,9 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_parts import REGIONS
-from exprgan.models import build, full_arguments
 from exprgan.models.hierarchical import HierarchicalGenerator
 from exprgan.models.pixels import signed_channels_last, unsigned
+from exprgan.models.registry import build, full_arguments
 from exprgan.models.stargan import LABEL_MAPS, PatchDiscriminator
 from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from exprgan.device import has_fast_bfloat16
 from exprgan.errors import ExprganError, UsageError
 from exprgan.files import being_written
-from exprgan.models import full_arguments
+from exprgan.models.registry import full_arguments
 from exprgan.training import distributed
 from exprgan.training.task import Task, Turn
 

@@ -100,8 +100,8 @@ class Task:
     def description(self) -> dict[str, Any]:
         """How to build the averaged part, and what else its user must know; network.json of a run.
 
-        "architecture" is a name of `exprgan.models.BUILDERS`, "arguments" are the builder's; the loop adds to them
-        the defaults of those that are left out.
+        "architecture" is a name of `exprgan.models.registry.BUILDERS`, "arguments" are the builder's; the loop adds to
+        them the defaults of those that are left out.
         """
         return {}
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
-from exprgan.models import build
 from exprgan.models.pixels import signed, unsigned
+from exprgan.models.registry import build
 from exprgan.models.transfer import FeatureCritic, Features, HalfEdit, SwapCritic, TransferNet
 from exprgan.samples.transfer_pairs import TransferMix, TransferPairs
 from exprgan.teacher.cache import TeacherCache

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
-from exprgan.models import build
 from exprgan.models.pixels import signed, signed_channels_last, unsigned
+from exprgan.models.registry import build
 from exprgan.models.unified import (
     PAINT_WINDOW,
     EditMaps,

@@ -54,7 +54,7 @@ def convert(
     Args:
         file: The checkpoint, as torch.save writes it.
         folder: Folder of weights to write into, made when it is not there.
-        architecture: A name of exprgan.models.BUILDERS.
+        architecture: A name of exprgan.models.registry.BUILDERS.
         arguments: The network's keyword arguments; its defaults are used for others.
         name: Name in the manifest; the file's stem by default.
         key: Entry of the checkpoint with the tensors; found by `STATE_KEYS` by default.
@@ -168,7 +168,7 @@ def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _wanted_tensors(architecture: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
     """The network's tensors by name, of any values; a `UsageError` when it cannot be built."""
-    from exprgan.models import build_without_start_values
+    from exprgan.models.registry import build_without_start_values
 
     try:
         return build_without_start_values(architecture, **arguments).state_dict()

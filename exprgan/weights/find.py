@@ -28,7 +28,10 @@ from exprgan.weights.folder import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from exprgan.weights.runtime import Network
 
 ENVIRONMENT_VARIABLE = "EXPRGAN_WEIGHTS"
 PIXEL_SYSTEMS = ("sargan", "stargan", "usgan", "hierarchical")
@@ -64,7 +67,7 @@ class NetworkFiles:
 
     @property
     def architecture(self) -> str:
-        """A name of `exprgan.models.NETWORKS`."""
+        """A name of `exprgan.models.registry.BUILDERS`."""
         return str(self.config["architecture"])
 
     @cached_property
@@ -79,14 +82,15 @@ class NetworkFiles:
         assert self.run is not None
         return self.run / AVERAGED, (self.run / AVERAGED).read_bytes()
 
-    def state(self) -> dict[str, Tensor]:
-        """The tensors: floating-point ones as float32 on the CPU, others as stored.
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The tensors: floating-point ones as float32, others as stored.
 
         Raises:
             WeightsError: They are missing, damaged or not the recorded ones.
         """
+        import numpy as np
         from safetensors import SafetensorError
-        from safetensors.torch import load
+        from safetensors.numpy import load
 
         path, content = self._content()
         try:
@@ -94,7 +98,46 @@ class NetworkFiles:
         except (SafetensorError, ValueError) as error:
             remedy = "restore it from the release" if self.run is None else "go on with the run"
             raise WeightsError(f"{path} is no safetensors file ({error}); {remedy}.") from error
-        return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+        return {
+            key: value.astype(np.float32) if np.issubdtype(value.dtype, np.floating) else value
+            for key, value in tensors.items()
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """As `arrays`, tensors on the CPU.
+
+        Raises:
+            WeightsError: They are missing, damaged or not the recorded ones.
+        """
+        import torch
+
+        return {key: torch.from_numpy(value) for key, value in self.arrays().items()}
+
+    def open(self, device: str = "cpu", runtime: str = "torch") -> Network:
+        """The network in its role, as the editor uses it.
+
+        Args:
+            device: Name of the device, as the runtime has it.
+            runtime: torch, or onnx, which takes the graph of the folder of weights and needs no torch.
+
+        Raises:
+            WeightsError: The weights or the graph are missing, not the recorded ones or do not fit.
+            UsageError: The runtime is not installed.
+        """
+        from exprgan.weights.runtime import ROLE_OF, OnnxNetwork, TorchNetwork
+
+        role = ROLE_OF[self.architecture]
+        if runtime == "onnx":
+            from exprgan.weights.graphs import read_graph
+
+            graph, tensors = read_graph(self)
+            return OnnxNetwork(graph, role, tensors, device)
+        network = self.load(device)
+        if role == "edits":
+            from exprgan.models.pixel_edits import edits_of
+
+            network = edits_of(network, self.config)
+        return TorchNetwork(network, role, device)
 
     def load(self, device: str = "cpu") -> nn.Module:
         """The network with its weights, in eval mode and without gradients.
@@ -105,7 +148,7 @@ class NetworkFiles:
         Raises:
             WeightsError: The weights are missing, not the recorded ones or do not fit the network.
         """
-        from exprgan.models import build_without_start_values
+        from exprgan.models.registry import build_without_start_values
 
         tensors = self.state()
         try:

@@ -33,7 +33,7 @@ class WeightsRecord:
     file: str  # name of the safetensors file inside the folder
     sha256: str  # of that file, hexadecimal
     size_bytes: int  # of that file
-    architecture: str  # a name of exprgan.models.BUILDERS, or face_model
+    architecture: str  # a name of exprgan.models.registry.BUILDERS, or face_model
     version: str = ""  # of exprgan when the weights were made
     licence: str = ""  # of the weights, an SPDX name
     data: list[str] = field(default_factory=list)  # what they were trained on, with licences
@@ -111,7 +111,7 @@ def save_weights(
         folder: Folder of weights, made when it is not there.
         name: Name in the manifest and stem of the three files.
         module_state: The module's `state_dict()`.
-        config: "architecture" (a name of exprgan.models.BUILDERS) and "arguments" (the constructor's keyword
+        config: "architecture" (a name of exprgan.models.registry.BUILDERS) and "arguments" (the constructor's keyword
             arguments); "version", "licence", "data" (list of sources with licences) and "metrics" go into
             the manifest. Anything else, e.g. "training", is kept in the config file.
         card: The model card in Markdown.

@@ -8,9 +8,14 @@ import pytest
 import torch
 
 from exprgan.edit.blend import Edit, apply_edit
-from exprgan.face_parts import CROP_PX
+from exprgan.face_parts import CROP_PX, WINDOW
 from exprgan.models.mouth_interior import CROP_PX_PER_CM, UPPER_EDGE_CM
-from exprgan.models.unified import WINDOW, EditMaps
+from exprgan.models.unified import EditMaps
+
+
+def arrays_of(maps: EditMaps) -> dict[str, np.ndarray]:
+    return {name: part.numpy() for name, part in maps._asdict().items() if part is not None}
+
 
 MATRIX = np.array([[0.6, 0.05, -40.0], [-0.05, 0.6, -25.0]])
 
@@ -22,7 +27,9 @@ def make_edit(shift_px: tuple[float, float] = (0, 0), shade: float = 0.0, mask: 
     inside[..., top : top + height, left : left + width] = 1
     flow = inside * torch.tensor(shift_px, dtype=torch.float32)[None, :, None, None]
     paint = torch.ones(1, 3, CROP_PX, CROP_PX) * 0.5
-    return Edit.from_maps(EditMaps(flow, inside * shade * torch.ones(1, 3, 1, 1), paint, inside * mask))
+    return Edit.from_maps(
+        arrays_of(EditMaps(flow, inside * shade * torch.ones(1, 3, 1, 1), paint, inside * mask))
+    )
 
 
 @pytest.fixture(params=[np.uint8, np.uint16])
@@ -114,7 +121,7 @@ def residual_edit(value: float, face: np.ndarray | None = None) -> Edit:
     red = nothing.clone()
     red[:, 0] = value
     maps = EditMaps(nothing[:, :2], nothing, nothing, nothing[:, :1], residual=red)
-    return Edit.from_maps(maps, face=face)
+    return Edit.from_maps(arrays_of(maps), face=face)
 
 
 def test_residual_is_added_inside_the_window_and_nothing_else_changes(photo: np.ndarray) -> None:
@@ -157,7 +164,9 @@ def interior_edit(px: float) -> Edit:
     interior = torch.cat([place, torch.zeros(3, 256, 256)])[None]
     mask = ((x - 127.5).abs() < 24) & ((y - px).abs() < 8)
     nothing = torch.zeros(1, 3, 256, 256)
-    return Edit.from_maps(EditMaps(nothing[:, :2], nothing, nothing, mask[None, None].float(), interior))
+    return Edit.from_maps(
+        arrays_of(EditMaps(nothing[:, :2], nothing, nothing, mask[None, None].float(), interior))
+    )
 
 
 def test_interior_is_drawn_at_the_photos_resolution() -> None:

@@ -145,7 +145,7 @@ def test_the_blend_shows_what_the_generator_was_trained_on(geometry: Editor, sam
 
 def test_a_system_edits_crops_as_the_editor_does(scene: Scene) -> None:
     system = load_system("face_model")
-    crop = scene.faces[0].crop.expand(2, -1, -1, -1)
+    crop = to_tensor(scene.faces[0].pixels).expand(2, -1, -1, -1)
     labels = torch.tensor([EXPRESSIONS.index("happy"), EXPRESSIONS.index("sad")])
     edited = system(crop, labels, torch.ones(2))
     assert edited.shape == crop.shape

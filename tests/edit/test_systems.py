@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from exprgan.edit.systems import PixelEdits, load_system
+from exprgan.edit.systems import load_system
 from exprgan.errors import ExprganError, UsageError, WeightsError
-from exprgan.models import build
+from exprgan.models.pixel_edits import PixelEdits
+from exprgan.models.registry import build
 from exprgan.weights import save_weights
 from exprgan.weights.find import PIXEL_SYSTEMS, find_system
 

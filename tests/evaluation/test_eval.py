@@ -32,7 +32,7 @@ from exprgan.evaluation.sources import find_source, titles
 from exprgan.evaluation.summary import WANTED, summarise, wanted_change
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_parts import CLASS_NAMES
-from exprgan.models import build
+from exprgan.models.registry import build
 from exprgan.weights import find_weights_dir, read_manifest, save_weights
 from tests.conftest import RunCli
 from tests.made_sets import FACES, RENDERS, make_open_faces, make_synthetic_faces

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from exprgan.errors import UsageError
 from exprgan.evaluation import examine
-from exprgan.models import BUILDERS, build
+from exprgan.models.registry import BUILDERS, build
 from exprgan.training.publish import Notes, publish
 from exprgan.weights import NetworkFiles, find, read_manifest, save_weights
 from exprgan.weights.find import PIXEL_SYSTEMS

@@ -17,9 +17,9 @@ from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model import raster
 from exprgan.face_model.basis import FaceBasis
+from exprgan.face_parts import WINDOW
 from exprgan.faces import mesh
 from exprgan.models.mouth_interior import LOWER_EDGE_CM, UPPER_EDGE_CM
-from exprgan.models.unified import WINDOW
 from exprgan.samples.pairs import PairMix, PairSamples, compose_flows
 from exprgan.samples.picture import Picture
 from exprgan.teacher.bundle_basis import bundle

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from exprgan.models.face_proposer import STRIDE_PX, FaceProposer
+from exprgan.faces.proposer import STRIDE_PX
+from exprgan.models.face_proposer import FaceProposer
 from exprgan.models.landmark_net import LandmarkNet
 from exprgan.training.landmarks import LandmarkTask, LandmarkTrainingConfig, NetConfig, linear_completion
 

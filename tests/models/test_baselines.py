@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exprgan.models import build
+from exprgan.models.registry import build
 from exprgan.models.sargan import SARB, SARGAN, SEDN, USGAN
 from exprgan.models.stargan import PatchDiscriminator, StarGAN, with_expression
 

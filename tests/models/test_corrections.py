@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exprgan.models import build
+from exprgan.face_parts import WINDOW
 from exprgan.models.corrections import (
     MAX_FLOW_PX,
     MAX_LIGHT,
@@ -15,7 +15,7 @@ from exprgan.models.corrections import (
     PriorMaps,
     compose,
 )
-from exprgan.models.unified import WINDOW
+from exprgan.models.registry import build
 
 SMALL = {"global_widths": (16, 16, 16), "local_widths": (16, 16)}
 COUNTS = (2, 1, 2, 1, 1, 5, 1)  # channels of PriorMaps

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exprgan.errors import UsageError
-from exprgan.models import BUILDERS, build, full_arguments
+from exprgan.models.registry import BUILDERS, build, full_arguments
 
 
 @pytest.mark.parametrize("architecture", sorted(BUILDERS))

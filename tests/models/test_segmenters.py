@@ -12,7 +12,7 @@ from exprgan.edit.regions import PALETTE, overlay, segment_crop
 from exprgan.errors import UsageError
 from exprgan.evaluation.segmentation import IouCounter, SegmentationScores, scores_record
 from exprgan.face_parts import CLASS_NAMES, REGION_CLASSES
-from exprgan.models import build
+from exprgan.models.registry import build
 from exprgan.models.segmenters import BiSeNet, UNet, region_masks
 from exprgan.training.publish import Notes, publish
 from exprgan.training.segmenter import PixelLoss, SegmenterConfig, SegmenterTask

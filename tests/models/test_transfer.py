@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exprgan.action_units import ACTION_UNITS
-from exprgan.models import build
+from exprgan.face_parts import WINDOW
+from exprgan.models.registry import build
 from exprgan.models.transfer import FeatureCritic, SwapCritic, TransferNet
-from exprgan.models.unified import WINDOW
 from exprgan.training import losses
 from tests.models.test_baselines import count, filled, pictures
 

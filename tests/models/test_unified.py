@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from exprgan.models import build, mouth_interior
-from exprgan.models.unified import PAINT_WINDOW, WINDOW, UnifiedGenerator, apply_maps, warp
+from exprgan.face_parts import WINDOW
+from exprgan.models import mouth_interior
+from exprgan.models.registry import build
+from exprgan.models.unified import PAINT_WINDOW, UnifiedGenerator, apply_maps, warp
 
 SMALL = {"global_widths": (8, 8, 8), "local_widths": (8, 8)}
 

@@ -3,7 +3,7 @@ import pytest
 
 from exprgan.evaluation.made_scenes import make_scene, match_faces
 from exprgan.faces.mesh import FIVE_POINTS, face_square, roll_degrees
-from exprgan.models.face_proposer import STRIDE_PX, UNIT_SIDE_PX
+from exprgan.faces.proposer import STRIDE_PX, UNIT_SIDE_PX
 from exprgan.samples.landmarks import JitterConfig, jittered_square, sample_crop
 from exprgan.samples.mosaics import sample_mosaic
 from exprgan.samples.turned import HeadTurner

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from exprgan.errors import ExprganError, UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build, full_arguments, hierarchical
+from exprgan.models import hierarchical
 from exprgan.models.hierarchical import HierarchicalGenerator
+from exprgan.models.registry import build, full_arguments
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource
 from exprgan.training import start
 from exprgan.training.adversarial import AdversarialConfig, AdversarialTask, RegionConfig, change_weight

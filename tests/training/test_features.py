@@ -19,9 +19,9 @@ from exprgan.edit.systems import load_system
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.faces.mesh import FACE_OVAL
-from exprgan.models import build
 from exprgan.models.features import FEATURE_PX, FeatureNet, _centres_px
 from exprgan.models.pixels import to_tensor
+from exprgan.models.registry import build
 from exprgan.samples.views import PHOTO, POINTS, FaceViews, ViewMix, one_hot, to_small, warp_small
 from exprgan.training import losses
 from exprgan.training.features import (

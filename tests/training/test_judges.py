@@ -17,9 +17,9 @@ from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.evaluation.judges import report_of, verification
 from exprgan.evaluation.judging import NAMES, Judges
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import build
 from exprgan.models.judges import EXPRESSION_SQUARE, INPUT_PX, ExpressionJudge, IdentityJudge, cut
 from exprgan.models.pixels import to_tensor
+from exprgan.models.registry import build
 from exprgan.training.judges import (
     IdentityConfig,
     IdentityNetConfig,

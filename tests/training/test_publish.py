@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from exprgan.edit.systems import load_system
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import BUILDERS
+from exprgan.models.registry import BUILDERS
 from exprgan.training import publish
 from exprgan.training.publish import CARDS, Notes
 from exprgan.weights import find, read_manifest

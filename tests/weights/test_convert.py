@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from exprgan import models, weights
+from exprgan import weights
 from exprgan.errors import ExprganError, UsageError, WeightsError
+from exprgan.models import registry
 from exprgan.weights.convert import convert
 from tests.conftest import RunCli
 
@@ -19,7 +20,7 @@ SMALL = {"width": 4}
 @pytest.fixture
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return dict(models.build("unet", **SMALL).state_dict())
+    return dict(registry.build("unet", **SMALL).state_dict())
 
 
 def same_as(state: dict[str, torch.Tensor], folder: Path, name: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from exprgan import models, weights
+from exprgan import weights
 from exprgan.errors import WeightsError
+from exprgan.models import registry
 
 CONFIG = {
     "architecture": "tiny",
@@ -58,7 +59,7 @@ def test_saving_one_network_keeps_the_others(folder: Path, linear: torch.nn.Line
 def test_a_loaded_network_is_in_eval_mode_and_without_gradients(
     folder: Path, linear: torch.nn.Linear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "build", lambda _, **arguments: torch.nn.Linear(**arguments))
+    monkeypatch.setattr(registry, "build", lambda _, **arguments: torch.nn.Linear(**arguments))
     model = weights.find("tiny", folder).load()
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -72,7 +73,7 @@ def test_weights_that_do_not_fit_are_an_error_of_the_weights(
     with pytest.raises(WeightsError, match=r"do not fit .* no network named 'tiny'"):
         weights.find("tiny", folder).load()
     for module in (torch.nn.Bilinear, lambda **arguments: torch.nn.Linear(4, 2)):
-        monkeypatch.setattr(models, "build", lambda _, module=module, **arguments: module(**arguments))
+        monkeypatch.setattr(registry, "build", lambda _, module=module, **arguments: module(**arguments))
         with pytest.raises(WeightsError, match="do not fit"):
             weights.find("tiny", folder).load()
 
@@ -155,7 +156,7 @@ def test_values_beyond_half_precision_are_not_saved(tmp_path: Path) -> None:
 def test_loading_a_network_draws_no_random_numbers(
     tmp_path: Path, architecture: str, arguments: dict[str, int]
 ) -> None:
-    state = models.build(architecture, **arguments).state_dict()
+    state = registry.build(architecture, **arguments).state_dict()
     weights.save_weights(tmp_path, "w", state, {"architecture": architecture, "arguments": arguments}, "# W")
     before = torch.get_rng_state()
     loaded = weights.find("w", tmp_path).load().state_dict()

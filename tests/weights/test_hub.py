@@ -16,8 +16,9 @@ import pytest
 import torch
 from huggingface_hub import constants, errors
 
-from exprgan import models, weights
+from exprgan import weights
 from exprgan.errors import UsageError, WeightsError
+from exprgan.models import registry
 from exprgan.weights import hub as weights_hub
 from tests.conftest import RunCli
 
@@ -106,7 +107,7 @@ def folder(tmp_path: Path) -> Path:
         "licence": "MIT",
         "data": ["made up, CC0"],
     }
-    state = models.build("unet", width=4).state_dict()
+    state = registry.build("unet", width=4).state_dict()
     weights.save_weights(tmp_path / "own", "small", state, config, "# Small\n")
     return tmp_path / "own"
 

@@ -1,0 +1,1 @@
+"""The networks, one system a file; `registry` builds them by name. What needs no torch imports none."""
