@@ -59,7 +59,7 @@ def train(
         ),
     ],
     output: Annotated[Path, _folder("Folder of the run; a run in it is resumed.")],
-    teacher: Annotated[Path | None, _folder("Folder of the geometry teacher's basis.")] = None,
+    teacher: Annotated[Path | None, _folder("Geometry teacher's basis, if not the bundled one.")] = None,
     cache: Annotated[Path | None, _folder("Folder for the teacher's renders.")] = None,
     synthetic_labels: Annotated[
         Path | None, _folder("Dense landmarks of synthetic-faces (landmarks).")
@@ -105,9 +105,13 @@ def train(
     chosen = training.configure(network, settings or [], device=device, **loop_changes)
     files = TrainingFiles(tuple(data), output, teacher, cache, synthetic_labels, initial, weights)
     if dry_run:
-        trainer = training.make_trainer(files, chosen)
-        record = {**_finite(chosen.as_dict()), **_sizes(trainer)}
-        out.data(record, json.dumps(record, indent=1))
+        plan, waits = _finite(chosen.as_dict()), training.judges_first(files, network)
+        try:
+            plan |= {} if waits else _sizes(training.make_trainer(files, chosen))
+        finally:  # where something is missing, the error says what
+            out.data(plan, json.dumps(plan, indent=1))
+        if waits:
+            out.note("The run begins by judging which faces the teacher can do; sizes are not known before.")
         return
     show = sys.stderr.isatty() and format is Format.human and not quiet and not verbose
     with _Progress(chosen.loop) if show else nullcontext() as progress:

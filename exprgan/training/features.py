@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from exprgan.action_units import ACTION_UNITS
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
-from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.models.features import FaceReading, FeatureNet
 from exprgan.models.pixels import signed_channels_last
@@ -117,19 +116,11 @@ def points_error_px(points_px: Tensor, true_px: Tensor) -> Tensor:
 
 
 def make_task(files: TrainingFiles, config: FeatureConfig) -> FeatureTask:
-    """The task on a folder of data sets and the geometry teacher's basis.
-
-    Raises:
-        UsageError: The teacher's folder is not named.
-    """
-    if files.teacher is None:
-        raise UsageError(
-            "The feature network sees renders of the geometry teacher; name its folder with --teacher."
-        )
+    """The task on a folder of data sets."""
     return FeatureTask(make_views(files.folder, files.teacher, _cache(files), "train", config.mix), config)
 
 
-def make_views(data: Path, teacher: Path, cache: Path, split: str, mix: ViewMix) -> FaceViews:
+def make_views(data: Path, teacher: Path | None, cache: Path, split: str, mix: ViewMix) -> FaceViews:
     """The views of a split, train or val, of a folder that holds open-faces/ and, if possible, synthetic-faces/."""
     faces = OpenFaces(data / "open-faces")
     renders = TeacherCache(faces, teacher, cache)

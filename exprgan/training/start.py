@@ -77,6 +77,18 @@ def configure(
     return Settings(network, loop, task)
 
 
+FROM_TEACHER = ("unified", "features", "transfer")
+"""Networks that learn from the geometry teacher's renders, whether its basis is named or not."""
+
+
+def judges_first(files: TrainingFiles, network: str) -> bool:
+    """Whether a run would begin by judging which faces the teacher can do, about two minutes for open-faces."""
+    cache = files.cache or files.output / "teacher-cache"
+    has_faces = any((Path(source) / "open-faces").exists() for source in files.data)
+    learns = network in FROM_TEACHER or files.teacher is not None
+    return learns and has_faces and not (cache / "usable.json").exists()
+
+
 def make_trainer(files: TrainingFiles, chosen: Settings) -> Trainer:
     """The trainer of a run, its data read and its networks built.
 

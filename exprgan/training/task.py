@@ -21,7 +21,7 @@ class TrainingFiles:
 
     data: tuple[str, ...]  # sets of faces, or folders that contain such sets; shards may be addresses
     output: Path  # folder of the run
-    teacher: Path | None = None  # folder with the geometry teacher's basis
+    teacher: Path | None = None  # folder with the geometry teacher's basis; None takes the bundled one
     cache: Path | None = None  # folder for the teacher's renders
     synthetic_labels: Path | None = None  # landmarks made by exprgan.data.mediapipe_faces; landmarks alone
     initial: Path | None = None  # weights (safetensors) that a new run starts from

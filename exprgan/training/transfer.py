@@ -320,15 +320,11 @@ def _pick(faces: _Batch, chosen: Tensor) -> _Batch:
 
 
 def make_task(files: TrainingFiles, config: TransferConfig) -> TransferTask:
-    """The task on a folder with open-faces and, if there, synthetic-faces, and the geometry teacher's basis.
+    """The task on a folder with open-faces and, if there, synthetic-faces.
 
     Raises:
-        UsageError: The teacher's folder is not named, or a form of the network is unknown.
+        UsageError: A form of the network is unknown.
     """
-    if files.teacher is None:
-        raise UsageError(
-            "Transfer learns from the geometry teacher's renders; name its folder with --teacher."
-        )
     data, cache = files.folder, files.cache or files.output / "teacher-cache"
     faces = OpenFaces(data / "open-faces")
     eight = TeacherCache(faces, files.teacher, cache)

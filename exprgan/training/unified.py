@@ -179,7 +179,7 @@ def sample_grid(model: UnifiedGenerator, batch: dict[str, Tensor]) -> Tensor:
     return unsigned(picture)
 
 
-def make_samples(data: Path, teacher: Path, cache: Path, mix: PairMix) -> PairSamples:
+def make_samples(data: Path, teacher: Path | None, cache: Path, mix: PairMix) -> PairSamples:
     """The paired training samples of a data folder that holds open-faces/ and, if possible, synthetic-faces/."""
     faces = OpenFaces(data / "open-faces")
     renders = TeacherCache(faces, teacher, cache)
@@ -191,12 +191,6 @@ def make_samples(data: Path, teacher: Path, cache: Path, mix: PairMix) -> PairSa
 
 
 def make_task(files: TrainingFiles, config: UnifiedConfig) -> UnifiedTask:
-    """The task on a folder of data sets and the geometry teacher's basis.
-
-    Raises:
-        UsageError: The teacher's folder is not named.
-    """
-    if files.teacher is None:
-        raise UsageError("The generator is trained by the geometry teacher; name its folder with --teacher.")
+    """The task on a folder of data sets."""
     cache = files.cache or files.output / "teacher-cache"
     return UnifiedTask(make_samples(files.folder, files.teacher, cache, config.mix), config)

@@ -62,7 +62,7 @@ MISTAKES = [
     ("faces cut.jpg", 4, "cut.jpg is damaged", "another copy"),
     ("segment photo.jpg --output regions.jpg", 2, "regions.jpg", "ends in .png"),
     ("train nose --data empty --output run", 2, "'nose'", "unet"),
-    ("train unified --data empty --output run", 2, "geometry teacher", "--teacher"),
+    ("train unified --data empty --output run", 2, "no faces.csv", "open-faces set"),
 ]
 
 

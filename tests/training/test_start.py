@@ -103,6 +103,17 @@ def test_missing_folders_are_errors_of_use(tmp_path: Path) -> None:
     files = TrainingFiles((str(tmp_path / "none"),), tmp_path / "run")
     with pytest.raises(UsageError, match="does not exist"):
         start.train(files, start.configure("unet", device="cpu"))
-    with pytest.raises(UsageError, match="--teacher"):
+    with pytest.raises(UsageError, match="holds no faces"):
         start.train(replace(files, data=(str(tmp_path),)), start.configure("unified", device="cpu"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_shows_the_plan_whatever_is_missing(tmp_path: Path, run_cli: RunCli) -> None:
+    result = run_cli("train", "unified", "--data", tmp_path, "--output", tmp_path / "run", "--dry-run")
+    assert (result.code, "faces.csv" in result.stderr) == (2, True)
+    assert json.loads(result.stdout)["network"] == "unified"
+    (tmp_path / "open-faces").mkdir()
+    result = run_cli("train", "unified", "--data", tmp_path, "--output", tmp_path / "run", "--dry-run")
+    assert (result.code, "judging which faces" in result.stderr) == (0, True)
+    assert json.loads(result.stdout)["task"]["mix"]
     assert not (tmp_path / "run").exists()
