@@ -126,7 +126,7 @@ def _half_precision_units(cpu_info: Path = Path("/proc/cpuinfo")) -> list[str]:
 def _environment() -> str:
     starts, others = ("EXPRGAN_", "HF_", "OMP_"), ("COLUMNS", "NO_COLOR", "TERM")
     names = sorted(name for name in os.environ if name.startswith(starts) or name in others)
-    hidden = ("TOKEN", "KEY")  # never in a bug report
+    hidden = ("TOKEN", "KEY", "PASSPHRASE")  # never in a bug report
     return (
         ", ".join(f"{name}={'...' if name.endswith(hidden) else os.environ[name]}" for name in names)
         or "no variables set"
