@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -410,6 +411,20 @@ def test_the_missing_extra_is_named(files: SignerFiles, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(UsageError, match=r'pip install "exprgan\[c2pa\]"'):
         Signer.from_files(*files)
+
+
+def test_the_documented_way_to_an_authority_of_ones_own(root: Path, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None or shutil.which("sh") is None:
+        pytest.skip("openssl is not installed")
+    text = (root / "docs" / "provenance.md").read_text(encoding="utf-8")
+    script, check = re.findall(r"```\w*\n((?:openssl|import c2pa\n).*?)```", text, re.DOTALL)
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, capture_output=True, check=True)
+    signer = Signer.from_files(tmp_path / "chain.pem", tmp_path / "key.pem")
+    (tmp_path / "photo-happy.jpg").write_bytes(signed(signer, photo_of(jpeg())))
+    run = subprocess.run(
+        [sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "Trusted\n"
 
 
 @pytest.fixture
