@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exprgan.errors import UsageError, WeightsError
-from exprgan.weights import hub
 from exprgan.weights.folder import (
     MANIFEST,
     WeightsRecord,
@@ -138,6 +137,8 @@ def find_weights_dir(explicit: Path | str | None = None) -> Path:
     if named:
         folder = Path(named).expanduser()
         if _HUB_NAME.fullmatch(Path(named).as_posix()) and not folder.exists():
+            from exprgan.weights import hub
+
             return hub.cached_folder(Path(named).as_posix())
         refuse_pickles(folder)
         if folder.name == MANIFEST or folder.suffix == ".safetensors":
