@@ -25,7 +25,12 @@ _PACKAGES = (
     "huggingface-hub",
     "facexlib",
     "pillow-heif",
+    "c2pa-python",
 )
+_NOT_NEEDED = {
+    "pillow-heif": "only HEIC photos need it: pip install 'exprgan[heif]'",
+    "c2pa-python": "only signed results need it: pip install 'exprgan[c2pa]'",
+}
 
 
 def doctor(
@@ -66,8 +71,10 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        if package == "pillow-heif":
-            return "not installed (only HEIC photos need it: pip install 'exprgan[heif]')"
+        if package in _NOT_NEEDED:
+            return f"not installed ({_NOT_NEEDED[package]})"
+        if package == "opencv-python":  # the same without windows, as on servers
+            return f"{metadata.version('opencv-python-headless')} (headless)"
         raise
 
 
