@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from exprgan.errors import UsageError, WeightsError
 from exprgan.weights.folder import (
     MANIFEST,
-    WeightsRecord,
     read_config,
     read_manifest,
     refuse_pickles,
     verified_bytes,
 )
+from exprgan.weights.record import WeightsRecord
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
