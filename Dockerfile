@@ -15,8 +15,9 @@ RUN sed -n -E 's/^(torch|torchvision)=+/\1==/p' constraints.txt > /tmp/torch.txt
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY weights weights
 COPY exprgan exprgan
+# numba, llvmlite, matplotlib and fonttools come for the tracking of facexlib, which nothing here uses.
 RUN /opt/exprgan/bin/pip install -c /tmp/constraints.txt "/src[${EXTRAS}]" \
- && /opt/exprgan/bin/pip uninstall -y opencv-python \
+ && /opt/exprgan/bin/pip uninstall -y opencv-python numba llvmlite matplotlib fonttools \
  && /opt/exprgan/bin/pip install --no-deps -c /tmp/constraints.txt opencv-python-headless
 
 FROM python:${PYTHON_VERSION}-slim-bookworm
@@ -26,8 +27,8 @@ ENV PATH=/opt/exprgan/bin:$PATH \
     HOME=/tmp \
     EXPRGAN_HOME=/tmp/exprgan \
     HF_HUB_OFFLINE=1
-RUN exprgan doctor
 USER 1000:1000
+RUN exprgan doctor
 WORKDIR /photos
 ENTRYPOINT ["exprgan"]
 CMD ["--help"]
