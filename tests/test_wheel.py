@@ -87,7 +87,7 @@ def test_the_sdist_has_all_that_is_tracked(root: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / run.stdout.split()[-1]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     tracked = {name for name in listed.stdout.split("\0") if name and (root / name).is_file()}
-    not_needed = (".ci/", ".gitignore", ".dockerignore", "Dockerfile")
+    not_needed = (".ci/", ".gitignore")
     assert {name for name in tracked - names if not name.startswith(not_needed)} == set()
     assert names - tracked == {"PKG-INFO"}
 
