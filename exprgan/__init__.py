@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from exprgan.edit.transfer import Transfer
     from exprgan.face_model.expression import Expression
     from exprgan.faces.face import Face
+    from exprgan.photos.credentials import Signer
 
 from exprgan.version import __version__
 
@@ -39,6 +40,7 @@ __all__ = [
     "Face",
     "FaceOutcome",
     "NoFaceFound",
+    "Signer",
     "Transfer",
     "UnreadableImage",
     "UsageError",
@@ -52,6 +54,7 @@ _LAZY = {
     "EditResult": "exprgan.edit.scene",
     "FaceOutcome": "exprgan.edit.scene",
     "Face": "exprgan.faces.face",
+    "Signer": "exprgan.photos.credentials",
     "Transfer": "exprgan.edit.transfer",
 }  # imported at first use, because they need torch
 

@@ -13,6 +13,7 @@ import typer
 from exprgan.cli import options
 from exprgan.cli.edit_report import faces_record
 from exprgan.cli.output import Format, start
+from exprgan.cli.signing import signer_of
 from exprgan.edit.plan import parse_amounts, wanted_expressions
 from exprgan.errors import UsageError
 from exprgan.weights.find import DEFAULT_SYSTEM, FACE_MODEL_SYSTEMS
@@ -75,6 +76,9 @@ def animate(
     ] = None,
     overwrite: options.OverwriteOption = False,
     no_provenance: options.NoProvenanceOption = False,
+    c2pa_cert: options.CertificateOption = None,
+    c2pa_key: options.KeyOption = None,
+    c2pa_timestamp: options.TimestampOption = None,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
     model: options.ModelOption = DEFAULT_SYSTEM,
@@ -93,6 +97,7 @@ def animate(
     path = _output(source, list(stops) or ["blink"], output, overwrite=overwrite)
     if size < 0 or 0 < size < 64:
         raise UsageError(f"--size {size} is out of range; give 64 or more, or 0 for the photo's own size.")
+    signer = signer_of(c2pa_cert, c2pa_key, c2pa_timestamp, no_provenance=no_provenance)
 
     from exprgan.edit.animation import Timeline, frames, resized
 
@@ -126,6 +131,8 @@ def animate(
         scene = editor.prepare(still, face)
         results: list[EditResult] = [editor.edit(scene, stop, strength) for stop in stops.values()]
     notes = list(dict.fromkeys(note for result in results for note in left_alone(result.faces)))
+    if signer is not None:
+        notes += [note for note in signer.notes(photo) if note not in photo.notes]
     if photo.alpha is not None:
         notes.append("its transparency is left out; moving pictures are written without.")
     for note in notes:
@@ -140,6 +147,17 @@ def animate(
             palette_of=[pixels, *(result.image for result in results)],
             lossless=lossless,
             mark=None if no_provenance else editor.weights,
+            finish=None
+            if signer is None
+            else lambda data: signer.sign(
+                data,
+                kind,
+                photo,
+                title=path.name,
+                edit=f"{', '.join([*stops, *(['blinks'] if blink else [])])}, strength {strength:g}",
+                weights=editor.weights,
+                also=["c2pa.resized"] if pixels.shape[:2] != photo.size_hw else [],
+            ),
         )
     taken = time.perf_counter() - started
     record: dict[str, Any] = {

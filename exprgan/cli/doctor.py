@@ -25,7 +25,12 @@ _PACKAGES = (
     "huggingface-hub",
     "facexlib",
     "pillow-heif",
+    "c2pa-python",
 )
+_NOT_NEEDED = {
+    "pillow-heif": "only HEIC photos need it: pip install 'exprgan[heif]'",
+    "c2pa-python": "only signed results need it: pip install 'exprgan[c2pa]'",
+}
 
 
 def doctor(
@@ -66,8 +71,10 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        if package == "pillow-heif":
-            return "not installed (only HEIC photos need it: pip install 'exprgan[heif]')"
+        if package in _NOT_NEEDED:
+            return f"not installed ({_NOT_NEEDED[package]})"
+        if package == "opencv-python":  # the same without windows, as on servers
+            return f"{metadata.version('opencv-python-headless')} (headless)"
         raise
 
 
@@ -126,7 +133,7 @@ def _half_precision_units(cpu_info: Path = Path("/proc/cpuinfo")) -> list[str]:
 def _environment() -> str:
     starts, others = ("EXPRGAN_", "HF_", "OMP_"), ("COLUMNS", "NO_COLOR", "TERM")
     names = sorted(name for name in os.environ if name.startswith(starts) or name in others)
-    hidden = ("TOKEN", "KEY")  # never in a bug report
+    hidden = ("TOKEN", "KEY", "PASSPHRASE")  # never in a bug report
     return (
         ", ".join(f"{name}={'...' if name.endswith(hidden) else os.environ[name]}" for name in names)
         or "no variables set"

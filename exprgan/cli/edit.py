@@ -17,6 +17,7 @@ import typer
 
 from exprgan.cli import options
 from exprgan.cli.output import Format, Output, start
+from exprgan.cli.signing import check_results, results_of, signer_of
 from exprgan.edit.plan import (
     PIPE,
     Job,
@@ -122,6 +123,9 @@ def edit(
     fail_fast: options.FailFastOption = False,
     strip_metadata: options.StripMetadataOption = False,
     no_provenance: options.NoProvenanceOption = False,
+    c2pa_cert: options.CertificateOption = None,
+    c2pa_key: options.KeyOption = None,
+    c2pa_timestamp: options.TimestampOption = None,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
     model: options.ModelOption = DEFAULT_SYSTEM,
@@ -154,6 +158,8 @@ def edit(
         plan = Plan((Job(PIPE, {next(iter(asked)): output or PIPE}),), is_single=True)
     else:
         plan = plan_jobs(sources, plan_options)
+    signer = signer_of(c2pa_cert, c2pa_key, c2pa_timestamp, no_provenance=no_provenance, dry_run=dry_run)
+    check_results(signer, results_of(plan))
 
     from exprgan.edit.batch import EditSettings, PhotoWork, weights_hash
     from exprgan.edit.manifest import Manifest, sha256_of
@@ -177,6 +183,7 @@ def edit(
             strip_metadata,
             model,
             teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
+            signed_by=signer.fingerprint if signer else "",
         ),
         asked=asked,
         manifest=manifest,
@@ -184,6 +191,8 @@ def edit(
         overwrite=overwrite or (is_piped and output is None),
         skip_existing=skip_existing,
         teeth=_teeth_from(editor, source_of_teeth) if editor and source_of_teeth else None,
+        signer=signer,
+        used=[image_io.read(source_of_teeth, path=teeth_from)] if signer and source_of_teeth else [],
         read=_read_stdin if is_piped else image_io.read_bytes,
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )

@@ -156,6 +156,33 @@ StripMetadataOption = Annotated[
     bool,
     typer.Option("--strip-metadata", help="Leave out EXIF, XMP, IPTC and text; keep the colour profile."),
 ]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--c2pa-cert",
+        metavar="CHAIN.pem",
+        help="Sign results as content credentials (C2PA) with this certificate; the signer's own is the first.",
+        show_default=False,
+    ),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--c2pa-key",
+        metavar="KEY.pem",
+        help="The certificate's private key; the passphrase of an encrypted one is in EXPRGAN_C2PA_PASSPHRASE.",
+        show_default=False,
+    ),
+]
+TimestampOption = Annotated[
+    str | None,
+    typer.Option(
+        "--c2pa-timestamp",
+        metavar="URL",
+        help="Ask this timestamp authority (RFC 3161) when each result is signed.",
+        show_default=False,
+    ),
+]
 NoProvenanceOption = Annotated[
     bool, typer.Option("--no-provenance", help="Leave out the mark that a trained model edited the file.")
 ]

@@ -11,6 +11,7 @@ import typer
 from exprgan.cli import options
 from exprgan.cli.edit import edit_batch, load_editor, rows_in, show_dry_run
 from exprgan.cli.output import Format, Output, start
+from exprgan.cli.signing import check_results, results_of, signer_of
 from exprgan.edit.plan import PlanOptions, plan_jobs
 from exprgan.errors import UsageError
 from exprgan.weights.find import DEFAULT_SYSTEM, FACE_MODEL_SYSTEMS
@@ -69,6 +70,9 @@ def series(
     fail_fast: options.FailFastOption = False,
     strip_metadata: options.StripMetadataOption = False,
     no_provenance: options.NoProvenanceOption = False,
+    c2pa_cert: options.CertificateOption = None,
+    c2pa_key: options.KeyOption = None,
+    c2pa_timestamp: options.TimestampOption = None,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
     model: options.ModelOption = DEFAULT_SYSTEM,
@@ -89,7 +93,12 @@ def series(
     files = find_system(model, weights)
     if files.architecture not in FACE_MODEL_SYSTEMS:
         raise UsageError("series needs the face model; leave out --model, or give corrections or face_model.")
+    signer = signer_of(c2pa_cert, c2pa_key, c2pa_timestamp, no_provenance=no_provenance, dry_run=dry_run)
     if grid is not None:
+        if signer is not None:
+            raise UsageError(
+                "A grid is a drawing of many edits and is not signed; leave out --c2pa-cert and its key."
+            )
         path = _grid_path(sources, grid, output, overwrite=overwrite)
         shares = [round(number / (steps - 1), 3) for number in range(steps)]
         blends = grid_of(grid, shares)
@@ -119,8 +128,17 @@ def series(
             skip_existing=skip_existing,
         ),
     )
+    check_results(signer, results_of(plan))
     manifest = Manifest(output)
-    settings = EditSettings(face, detector, not no_provenance, strip_metadata, model, crop_px=wanted.crop_px)
+    settings = EditSettings(
+        face,
+        detector,
+        not no_provenance,
+        strip_metadata,
+        model,
+        crop_px=wanted.crop_px,
+        signed_by=signer.fingerprint if signer else "",
+    )
     work = PhotoWork(
         None if dry_run else load_editor(files, device, detector, weights_dir, runtime, out),
         settings,
@@ -129,6 +147,7 @@ def series(
         weights=weights_hash(files),
         overwrite=overwrite,
         skip_existing=skip_existing,
+        signer=signer,
     )
     if dry_run:
         show_dry_run(plan, work, out)

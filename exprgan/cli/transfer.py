@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -11,6 +12,7 @@ import typer
 from exprgan.cli import options
 from exprgan.cli.edit_report import faces_record
 from exprgan.cli.output import Format, Output, start
+from exprgan.cli.signing import check_results, signer_of
 from exprgan.edit.plan import PlanOptions, plan_jobs
 from exprgan.errors import UsageError
 
@@ -60,6 +62,9 @@ def transfer(
     overwrite: options.OverwriteOption = False,
     strip_metadata: options.StripMetadataOption = False,
     no_provenance: options.NoProvenanceOption = False,
+    c2pa_cert: options.CertificateOption = None,
+    c2pa_key: options.KeyOption = None,
+    c2pa_timestamp: options.TimestampOption = None,
     device: options.DeviceOption = "auto",
     weights: options.WeightsOption = None,
     model: Annotated[
@@ -84,6 +89,8 @@ def transfer(
         raise UsageError(f"The strength is {strength:g}; give a number from 0 to 1.")
     _check_faces(face, source_face, is_swap=swap)
     work = _plan(source, target, output, overwrite=overwrite, is_swap=swap)
+    signer = signer_of(c2pa_cert, c2pa_key, c2pa_timestamp, no_provenance=no_provenance)
+    check_results(signer, [job.output for job in work])
 
     from exprgan.device import one_thread
     from exprgan.edit.batch import make_folder
@@ -102,10 +109,17 @@ def transfer(
         for job in work:
             started = time.perf_counter()
             result = transfers.transfer(shown, scene, strength=strength)
-            data = result.encode(job.output, provenance=not no_provenance, strip_metadata=strip_metadata)
+            data = result.encode(
+                job.output, provenance=not no_provenance, strip_metadata=strip_metadata, signer=signer
+            )
+            notes = (
+                result.photo.notes
+                if signer is None
+                else signer.notes(result.photo, strip_metadata=strip_metadata)
+            )
             make_folder(job.output.parent)
             image_io.write_atomic(job.output, data)
-            _show(job, result, shown, time.perf_counter() - started, out)
+            _show(job, result, shown, notes, time.perf_counter() - started, out)
             shown, scene = scene, shown
 
 
@@ -142,10 +156,12 @@ def _job(shown: Path, target: Path, output: Path | None, *, overwrite: bool) -> 
     return _Work(shown, target, plan.jobs[0].outputs[name])
 
 
-def _show(job: _Work, result: EditResult, shown: Scene, seconds: float, out: Output) -> None:
+def _show(
+    job: _Work, result: EditResult, shown: Scene, notes: Sequence[str], seconds: float, out: Output
+) -> None:
     from exprgan.edit.batch import left_alone
 
-    notes = [*result.photo.notes, *left_alone(result.faces)]
+    notes = [*notes, *left_alone(result.faces)]
     for note in notes:
         out.note(f"{job.target}: {note}")
     record: dict[str, Any] = {

@@ -142,8 +142,12 @@ def push(
 
     if dry_run:
         hub.parse_repository(repository)
-        for name in hub.plan_push(folder):
-            out.data({"status": "planned", "file": name}, name)
+        total = 0
+        for name, content in hub.plan_push(folder).items():
+            size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            total += size
+            out.data({"status": "planned", "file": name, "size_bytes": size}, f"{name:32} {size:>12,} bytes")
+        out.note(f"{total / 1e6:.1f} MB would be published in {repository}; nothing was.")
         return
     _prepare_hub(bars=out.wants_bars)
     commit = hub.push(folder, repository, private=private)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from exprgan.edit.scene import EditResult, FaceOutcome
     from exprgan.edit.table import Table
     from exprgan.face_model.teeth import Teeth
+    from exprgan.photos.credentials import Signer
     from exprgan.photos.photo import Photo
 
 BESIDE_THE_SYSTEM = ("bisenet", "face_model", "face_proposer", "landmarks", "unet")
@@ -57,6 +58,9 @@ class EditSettings:
     model: str = DEFAULT_SYSTEM
     teeth: str = "auto"  # name, or the hash of the photo that they are taken from
     crop_px: int = 0  # side of aligned crops of the edited face; 0 for whole photos
+    signed_by: str = (
+        ""  # hash of the certificates that results are signed with; empty for no content credentials
+    )
 
 
 @dataclass
@@ -143,6 +147,8 @@ class PhotoWork:
         overwrite: Whether files that exist may be replaced.
         skip_existing: Whether files that the manifest proves finished are left.
         teeth: Taken from a photo; None goes by the settings.
+        signer: Signs the results, sheets left out; None signs none.
+        used: The photos that teeth and the like are taken from.
         read, write: The way of a photo's bytes in and of a result's out.
     """
 
@@ -157,6 +163,8 @@ class PhotoWork:
         overwrite: bool = False,
         skip_existing: bool = False,
         teeth: Teeth | None = None,
+        signer: Signer | None = None,
+        used: Sequence[Photo] = (),
         read: Callable[[Path], bytes] = image_io.read_bytes,
         write: Callable[[Path, bytes], None] = image_io.write_atomic,
     ) -> None:
@@ -164,6 +172,7 @@ class PhotoWork:
         self.asked = dict(asked or {})
         self.overwrite, self.skip_existing = overwrite, skip_existing
         self.read, self.write, self.teeth = read, write, teeth
+        self.signer, self.used = signer, tuple(used)
         self.table: Table | None = None  # where each result gets rows
 
     def __call__(self, job: Job) -> PhotoReport:
@@ -248,7 +257,12 @@ class PhotoWork:
             teeth = self.teeth or self.settings.teeth
             scene = self.editor.prepare(photo, self.settings.face, teeth=teeth)
         report.faces = scene.outcomes
-        report.notes = (*photo.notes, *left_alone(scene.outcomes))
+        notes = (
+            photo.notes
+            if self.signer is None
+            else self.signer.notes(photo, strip_metadata=self.settings.strip_metadata)
+        )
+        report.notes = (*notes, *left_alone(scene.outcomes))
         shown: list[EditResult] = []
         for label in report.job.outputs:
             if label not in todo and "sheet" not in todo:
@@ -285,12 +299,17 @@ class PhotoWork:
             result = aligned_crop(result, self.settings.crop_px)
         keeps = result.photo.format in image_io.EXTENSIONS.values()
         target = path if path != PIPE else None if keeps else Path("stdin.png")
-        return result.encode(
-            target, provenance=self.settings.provenance, strip_metadata=self.settings.strip_metadata
+        return replace(result, used=self.used).encode(
+            target,
+            provenance=self.settings.provenance,
+            strip_metadata=self.settings.strip_metadata,
+            signer=self.signer,
         )
 
     def _origin(self, name: str, job: Job, input_sha256: str) -> Origin:
         options: dict[str, Any] = asdict(self.settings)
+        if not self.settings.signed_by:  # as in records of results from before there were signed ones
+            del options["signed_by"]
         if name == "sheet":
             options["sheet"] = [_as_options(self._meant_by(label)) for label in job.outputs]
         else:
@@ -313,7 +332,9 @@ def aligned_crop(result: EditResult, size_px: int) -> EditResult:
         warp_crop(colour.srgb_uint8(photo), matrix, size_px)
         for photo in (result.photo, replace(result.photo, pixels=result.image))
     )
-    return replace(result, image=after, photo=Photo(pixels=before, format="PNG", mode="RGB"))
+    source = result.photo
+    crop = Photo(pixels=before, format="PNG", mode="RGB", path=source.path, source=source.source)
+    return replace(result, image=after, photo=crop, also=("c2pa.cropped", "c2pa.resized"))
 
 
 def _as_options(asked: Asked) -> dict[str, Any]:

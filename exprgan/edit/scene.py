@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from exprgan.face_model.fit import FaceAnalysis
     from exprgan.face_model.model import FaceModel
     from exprgan.face_model.teeth import Teeth
+    from exprgan.photos.credentials import Signer
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
 _GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
@@ -63,36 +64,72 @@ class EditResult:
     strength: float
     photo: Photo  # the input, with all that its file holds beside the pixels
     weights: str = ""  # name and hash of the generator's weights
+    used: tuple[Photo, ...] = ()  # other photos that something was taken from
+    also: tuple[str, ...] = ()  # what else was done, in C2PA's words, such as c2pa.cropped
 
-    def save(self, path: Path | str, *, provenance: bool = True, strip_metadata: bool = False) -> None:
+    def save(
+        self,
+        path: Path | str,
+        *,
+        provenance: bool = True,
+        strip_metadata: bool = False,
+        signer: Signer | None = None,
+    ) -> None:
         """Write the photo with the metadata of the input; an existing file is replaced.
 
         Args:
             path: File to write; its extension names the format.
             provenance: Whether to mark the file as edited by a trained model (XMP DigitalSourceType).
             strip_metadata: Leave out EXIF, XMP, IPTC and text; the colour profile stays.
+            signer: Adds signed content credentials (C2PA), with the original file as their ingredient.
 
         Raises:
-            UsageError: The path cannot be written or its format cannot hold the photo.
+            UsageError: The path cannot be written, or its format cannot hold the photo or content credentials.
+            ExprganError: It cannot be signed.
         """
-        data = self.encode(path, provenance=provenance, strip_metadata=strip_metadata)
+        data = self.encode(path, provenance=provenance, strip_metadata=strip_metadata, signer=signer)
         image_io.write_atomic(Path(path), data)
 
     def encode(
-        self, path: Path | str | None = None, *, provenance: bool = True, strip_metadata: bool = False
+        self,
+        path: Path | str | None = None,
+        *,
+        provenance: bool = True,
+        strip_metadata: bool = False,
+        signer: Signer | None = None,
     ) -> bytes:
         """The bytes that `save` writes; without a path, in the format of the input.
 
         Raises:
-            UsageError: The path's extension names no format, or its format cannot hold the photo.
+            UsageError: The path's extension names no format, or its format cannot hold the photo or content
+                credentials.
+            ExprganError: It cannot be signed.
         """
-        target = image_io.output_format(self.photo, Path(path)) if path is not None else None
-        return image_io.encode(
+        target = image_io.output_format(self.photo, Path(path)) if path is not None else self.photo.format
+        if signer is not None and not provenance:
+            raise UsageError(
+                "A signed file without a mark of its origin makes no sense; leave out one of them."
+            )
+        data = image_io.encode(
             self.photo,
             self.image,
             target,
             weights=self.weights or None,
             provenance=provenance,
+            strip_metadata=strip_metadata,
+        )
+        if signer is None:
+            return data
+        is_edited = not np.array_equal(self.image, self.photo.pixels)
+        return signer.sign(
+            data,
+            target,
+            self.photo,
+            title=Path(path).name if path is not None else "",
+            edit=f"{self.expression}, strength {self.strength:g}" if is_edited else "",
+            weights=self.weights,
+            also=self.also,
+            used=self.used,
             strip_metadata=strip_metadata,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -171,7 +172,7 @@ class Transfer:
                 "choose one of the source's faces: largest, center or a number from 0."
             )
         scene = target if isinstance(target, Scene) else self.prepare(target, face)
-        return scenes.apply(
+        result = scenes.apply(
             scene,
             self._proposer(shown.faces[0], strength),
             expression=TRANSFERRED,
@@ -179,6 +180,7 @@ class Transfer:
             device=self.device,
             weights=self.weights,
         )
+        return replace(result, used=(shown.photo,))
 
     def _proposer(self, shown: PreparedFace, strength: float) -> Callable[[PreparedFace], Proposal]:
         """What proposes an edit of a face to what another face shows."""

@@ -371,7 +371,7 @@ def _notes(
 ) -> list[str]:
     notes = []
     if has_credentials:
-        notes.append("Its content credentials (C2PA) are left out, because an edit breaks their signature.")
+        notes.append(metadata.CREDENTIALS_LEFT_OUT)
     if lost_exif:
         notes.append("Its EXIF block is damaged and is left out.")
     if depth > 8:

@@ -94,7 +94,7 @@ def read(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, path: Path
     else:
         path = Path(source)
         data, name = read_bytes(path), shown(path)
-    return replace(decode(data, name, max_pixels), path=path)
+    return replace(decode(data, name, max_pixels), path=path, source=data)
 
 
 def output_format(photo: Photo, path: Path) -> str:

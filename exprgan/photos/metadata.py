@@ -12,6 +12,8 @@ from xml.sax.saxutils import quoteattr
 TRAINED_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC DigitalSourceType of a photo parts of which were made by a trained model."""
 
+CREDENTIALS_LEFT_OUT = "Its content credentials (C2PA) are left out, because an edit breaks their signature."
+"""Note of a photo whose file has some; signed results keep them (`exprgan.photos.credentials`)."""
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 _CLIP = re.compile(rb"(\xff\xd9)(?:.{0,64}?MotionPhoto_Data)?\0\0\0[\x10-\x40]ftyp", re.DOTALL)
 """The end of a picture and the begin of an MP4, with what Samsung's phones write between."""

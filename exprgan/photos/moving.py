@@ -5,7 +5,7 @@ MP4 takes frames as they come; the others hold all in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
@@ -63,6 +63,7 @@ def write(
     palette_of: Sequence[NDArray[np.uint8]] = (),
     lossless: bool = False,
     mark: str | None = None,
+    finish: Callable[[bytes], bytes] | None = None,
 ) -> None:
     """Write a moving picture; an existing file is replaced.
 
@@ -74,6 +75,7 @@ def write(
         palette_of: Frames that a GIF's colours are chosen from, by default the first.
         lossless: Keep every pixel in WebP; APNG does anyhow, GIF has 256 colours and MP4 cannot.
         mark: Name and hash of the weights, to be marked as made by a trained model; None leaves no mark.
+        finish: What the whole file goes through before it takes its place, such as to be signed.
 
     Raises:
         UsageError: The place may not be written to.
@@ -92,26 +94,48 @@ def write(
         with being_written(path) as partial:
             if kind == "MP4":
                 _write_mp4(partial, frames, fps, mark)
-                return
-            pictures: Iterator[Image.Image] = (Image.fromarray(frame) for frame in frames)
-            unit_ms, options = 1, _pillow_options(kind, mark, lossless=lossless)
-            if kind == "GIF":
-                pictures, unit_ms = _with_palette(frames, palette_of), 10
-            ends = [round(1000 * number / fps / unit_ms) * unit_ms for number in range(count + 1)]
-            first, *others = pictures  # Pillow goes through them more than once
-            first.save(
-                partial,
-                kind,
-                save_all=True,
-                append_images=others,
-                duration=[end - start for start, end in pairwise(ends)],
-                loop=0,
-                **options,
-            )
+            else:
+                _write_with_pillow(
+                    partial,
+                    kind,
+                    frames,
+                    count,
+                    fps,
+                    palette_of,
+                    _pillow_options(kind, mark, lossless=lossless),
+                )
+            if finish is not None:
+                partial.write_bytes(finish(partial.read_bytes()))
     except OSError as error:
         of_place = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
         kinds = UsageError if of_place else ExprganError
         raise kinds(f"{path} cannot be written ({reason(error)}); choose another --output.") from error
+
+
+def _write_with_pillow(
+    path: Path,
+    kind: str,
+    frames: Iterator[NDArray[np.uint8]],
+    count: int,
+    fps: float,
+    palette_of: Sequence[NDArray[np.uint8]],
+    options: dict[str, Any],
+) -> None:
+    pictures: Iterator[Image.Image] = (Image.fromarray(frame) for frame in frames)
+    unit_ms = 1
+    if kind == "GIF":
+        pictures, unit_ms = _with_palette(frames, palette_of), 10
+    ends = [round(1000 * number / fps / unit_ms) * unit_ms for number in range(count + 1)]
+    first, *others = pictures  # Pillow goes through them more than once
+    first.save(
+        path,
+        kind,
+        save_all=True,
+        append_images=others,
+        duration=[end - start for start, end in pairwise(ends)],
+        loop=0,
+        **options,
+    )
 
 
 def _pillow_options(kind: str, mark: str | None, *, lossless: bool) -> dict[str, Any]:

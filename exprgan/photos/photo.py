@@ -44,6 +44,7 @@ class Photo:
     cmyk: NDArray[np.uint8] | None = None  # (H, W, 4) as stored, upright, for CMYK files
     clip: bytes = b""  # what stands behind the picture of a motion photo
     notes: tuple[str, ...] = ()  # what the user should know, one sentence each
+    source: bytes = field(default=b"", repr=False)  # the file itself, where there is one
 
     @property
     def is_grey(self) -> bool:

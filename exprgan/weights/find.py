@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exprgan.errors import UsageError, WeightsError
-from exprgan.weights import hub
 from exprgan.weights.folder import (
     MANIFEST,
-    WeightsRecord,
     read_config,
     read_manifest,
     refuse_pickles,
     verified_bytes,
 )
+from exprgan.weights.record import WeightsRecord
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -181,6 +180,8 @@ def find_weights_dir(explicit: Path | str | None = None) -> Path:
     if named:
         folder = Path(named).expanduser()
         if _HUB_NAME.fullmatch(Path(named).as_posix()) and not folder.exists():
+            from exprgan.weights import hub
+
             return hub.cached_folder(Path(named).as_posix())
         refuse_pickles(folder)
         if folder.name == MANIFEST or folder.suffix == ".safetensors":

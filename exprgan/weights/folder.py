@@ -11,34 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exprgan.errors import WeightsError
 from exprgan.files import write_whole
 from exprgan.version import __version__
+from exprgan.weights.cards import with_head
+from exprgan.weights.record import WeightsRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MANIFEST = "manifest.json"
 PICKLED_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
-
-
-@dataclass(frozen=True)
-class WeightsRecord:
-    """What the manifest knows of one network's weights."""
-
-    file: str  # name of the safetensors file inside the folder
-    sha256: str  # of that file, hexadecimal
-    size_bytes: int  # of that file
-    architecture: str  # a name of exprgan.models.registry.BUILDERS, or face_model
-    version: str = ""  # of exprgan when the weights were made
-    licence: str = ""  # of the weights, an SPDX name
-    data: list[str] = field(default_factory=list)  # what they were trained on, with licences
-    metrics: dict[str, Any] = field(default_factory=dict)  # figures of the model card
-    card: str = ""  # name of the model card inside the folder
 
 
 def refuse_pickles(path: Path) -> None:
@@ -114,7 +101,7 @@ def save_weights(
         config: "architecture" (a name of exprgan.models.registry.BUILDERS) and "arguments" (the constructor's keyword
             arguments); "version", "licence", "data" (list of sources with licences) and "metrics" go into
             the manifest. Anything else, e.g. "training", is kept in the config file.
-        card: The model card in Markdown.
+        card: The model card in Markdown; it gets a head of what the manifest says (`exprgan.weights.cards`).
         half: Store floating-point values in half precision; False keeps every type as it is.
 
     Raises:
@@ -153,7 +140,7 @@ def save_weights(
     kept = {key: value for key, value in config.items() if key not in in_manifest}
     write_whole(folder / record.file, content)
     write_whole(folder / f"{name}.json", _json(kept))
-    write_whole(folder / record.card, (card.rstrip() + "\n").encode())
+    write_whole(folder / record.card, with_head(card, name, record).encode())
     records = {**read_manifest(folder), name: record}
     entries = {key: asdict(records[key]) for key in sorted(records)}
     write_whole(folder / MANIFEST, _json({"format": 1, "weights": entries}))

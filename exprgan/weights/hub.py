@@ -17,17 +17,17 @@ from pathlib import Path
 
 from exprgan.errors import UsageError, WeightsError
 from exprgan.files import being_written, write_whole
+from exprgan.weights.cards import LICENCE_FILE, README, licence_of, repository_card
 from exprgan.weights.folder import (
     MANIFEST,
     PICKLED_SUFFIXES,
-    WeightsRecord,
     read_config,
     read_manifest,
     verify_weights,
 )
+from exprgan.weights.record import WeightsRecord
 
 ORIGIN = "origin.json"  # in a folder of fetched weights: the repository and the commit they came from
-README = "README.md"
 _REPOSITORY = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 _SUFFIXES = (".safetensors", ".json", ".md")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -120,8 +120,11 @@ def cached_folder(repository: str) -> Path:
     return _fetch(repo, MANIFEST, revision or "main", offline=True).parent
 
 
-def plan_push(folder: Path | str) -> list[str]:
-    """Names of the files that a push would publish, after all of them were checked.
+def plan_push(folder: Path | str) -> dict[str, bytes | Path]:
+    """The files that a push publishes by name, after all of them were checked: where they are, or their content.
+
+    README.md is the folder's own, or made of the manifest, with a head in the Hub's form; LICENSE is that of exprgan,
+    where a network is under it.
 
     Raises:
         WeightsError: The folder has no weights, or a file is missing or not the recorded one.
@@ -141,7 +144,15 @@ def plan_push(folder: Path | str) -> list[str]:
             raise WeightsError(
                 f"{name} in {folder} has no licence; enter one in {MANIFEST} before you publish it."
             )
-    return [*_files(records), README, MANIFEST]
+    readme = folder / README
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    licence = _licence_text() if "Apache-2.0" in licence_of(records) else None
+    return {
+        README: repository_card(records, text).encode(),
+        **({LICENCE_FILE: licence.encode()} if licence else {}),
+        **{name: folder / name for name in _files(records)},
+        MANIFEST: folder / MANIFEST,
+    }
 
 
 def push(folder: Path | str, repository: str, *, private: bool = False) -> str:
@@ -167,13 +178,12 @@ def push(folder: Path | str, repository: str, *, private: bool = False) -> str:
         raise UsageError(f"A push makes a new commit, so it takes no revision; write {repo}.")
     if HF_HUB_OFFLINE:
         raise UsageError("A push needs the network; unset HF_HUB_OFFLINE.")
-    folder = Path(folder)
-    names = plan_push(folder)
-    operations = []
-    for name in names:
-        path = folder / name
-        content = path.read_bytes() if path.is_file() else _readme(repo, read_manifest(folder))
-        operations.append(CommitOperationAdd(path_in_repo=name, path_or_fileobj=content))
+    operations = [
+        CommitOperationAdd(
+            path_in_repo=name, path_or_fileobj=content if isinstance(content, bytes) else content.read_bytes()
+        )
+        for name, content in plan_push(folder).items()
+    ]
     api = HfApi()
     with _hub_errors(repo):
         api.create_repo(repo, private=private, exist_ok=True)
@@ -262,19 +272,14 @@ def _copy(source: Path, target: Path, names: list[str], origin: Mapping[str, str
         ) from error
 
 
-def _readme(repo: str, records: Mapping[str, WeightsRecord]) -> bytes:
-    licences = {record.licence for record in records.values()}
-    licence = licences.pop().lower() if len(licences) == 1 else "other"
-    rows = [
-        f"- [{name}]({record.card}): {record.architecture}, {record.licence}"
-        for name, record in records.items()
-    ]
-    text = (
-        f"---\nlicense: {licence}\nlibrary_name: exprgan\n---\n# Weights of exprgan\n\n"
-        + "\n".join(rows)
-        + f"\n\n```\nexprgan weights download {repo}\n```\n"
-    )
-    return text.encode()
+def _licence_text() -> str | None:
+    """The licence that exprgan was installed with."""
+    from importlib import metadata
+
+    try:
+        return metadata.distribution("exprgan").read_text("licenses/LICENSE")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @contextmanager

@@ -46,13 +46,15 @@ def test_a_changed_file_of_weights_fails_alone(run_cli: RunCli, tmp_path: Path, 
     assert "unet.safetensors is not the file" in checks["weights"]["value"]
 
 
-def test_a_package_that_is_missing_fails_and_the_heic_extra_does_not(
+def test_a_package_that_is_missing_fails_and_what_can_be_done_without_does_not(
     run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version, find_spec = importlib.metadata.version, importlib.util.find_spec
 
     def lacking(name: str) -> str:
-        if name in ("facexlib", "pillow-heif"):
+        if name == "opencv-python-headless":
+            return "4.9"
+        if name in ("facexlib", "pillow-heif", "c2pa-python", "opencv-python"):
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
@@ -66,6 +68,8 @@ def test_a_package_that_is_missing_fails_and_the_heic_extra_does_not(
     assert code == 1
     assert [name for name, line in checks.items() if not line["ok"]] == ["facexlib"]
     assert "exprgan[heif]" in checks["pillow-heif"]["value"]
+    assert "exprgan[c2pa]" in checks["c2pa-python"]["value"]
+    assert checks["opencv-python"]["value"] == "4.9 (headless)"
     assert checks["formats"]["value"].endswith("without HEIC")
 
 

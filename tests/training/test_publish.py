@@ -20,6 +20,7 @@ from exprgan.models.registry import BUILDERS
 from exprgan.training import publish
 from exprgan.training.publish import CARDS, Notes
 from exprgan.weights import find, read_manifest
+from exprgan.weights.cards import text_of
 from tests.edit.test_systems import SMALL, inputs, make_run
 
 JUDGED = {
@@ -131,7 +132,7 @@ def test_every_card_can_be_filled_in_and_says_what_is_due(architecture: str, tmp
     )
     publish.publish(run, tmp_path / "w", name="mine", notes=Notes(JUDGED.get(architecture)))
     card = (tmp_path / "w/mine.md").read_text()
-    assert card.startswith("# mine: ")
+    assert text_of(card).startswith("# mine: ")
     assert "{" not in card
     assert "\n\n\n" not in card
     for words in (f"`{architecture}`", "Licence of the weights: Apache-2.0", "MIT", "Not for telling people"):

@@ -12,6 +12,7 @@ import torch
 from exprgan import weights
 from exprgan.errors import WeightsError
 from exprgan.models import registry
+from exprgan.weights.cards import text_of
 
 CONFIG = {
     "architecture": "tiny",
@@ -46,7 +47,7 @@ def test_manifest_records_what_was_saved(folder: Path) -> None:
     assert (folder / record.file).stat().st_size == record.size_bytes
     assert record.data == ["made up, CC0"]
     assert record.metrics == {"error": 0.25}
-    assert (folder / record.card).read_text() == "# Tiny\n"
+    assert text_of((folder / record.card).read_text()) == "# Tiny\n"
     assert not list(folder.glob("*.part"))
 
 

@@ -243,6 +243,7 @@ def test_push_publishes_the_checked_files_in_one_commit(hub: Hub, folder: Path) 
     (folder / "notes.txt").write_text("mine")
     assert weights_hub.push(folder, REPO) == SECOND
     readme = hub.published.pop("README.md").decode()
+    assert readme.startswith("---\n")
     assert "license: mit" in readme and "[small](small.md)" in readme
     assert hub.published == {
         name: (folder / name).read_bytes()
@@ -302,16 +303,13 @@ def test_hub_commands(hub: Hub, run_cli: RunCli, folder: Path, tmp_path: Path) -
     assert run_cli("weights", "download", f"{REPO}@{SECOND}", "--offline").code == 5
     assert run_cli("weights", "download", "faces").code == 2
     got = run_cli("weights", "push", folder, REPO, "--dry-run")
-    assert got.stdout.split() == [
-        "small.safetensors",
-        "small.json",
-        "small.md",
-        "README.md",
-        "manifest.json",
-    ]
+    planned = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in got.stdout.splitlines()}
+    assert list(planned) == ["README.md", "small.safetensors", "small.json", "small.md", "manifest.json"]
+    assert "would be published" in got.stderr
     assert hub.published == {}
     got = run_cli("weights", "push", folder, REPO)
     assert (got.code, got.stdout) == (0, f"{REPO}@{SECOND}\n")
+    assert {name: len(content) for name, content in hub.published.items()} == planned
 
 
 def test_without_a_connection_there_is_one_line_and_the_cache(
