@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -29,16 +30,25 @@ from exprgan.edit.plan import (
     wanted_expressions,
 )
 from exprgan.errors import ExprganError, UsageError
+from exprgan.photos.places import place
 from exprgan.weights.find import DEFAULT_SYSTEM, FACE_MODEL_SYSTEMS
 
 if TYPE_CHECKING:
     from exprgan.edit.batch import PhotoReport, PhotoWork
     from exprgan.edit.editor import Editor
+    from exprgan.edit.plan import Asked
     from exprgan.face_model.expression import Expression
     from exprgan.face_model.teeth import Teeth
     from exprgan.weights import NetworkFiles
 
 INTERRUPTED = 130
+
+
+class Engine(str, enum.Enum):
+    """What does the work of a batch."""
+
+    local = "local"
+    ray = "ray"
 
 
 def edit(
@@ -95,6 +105,7 @@ def edit(
         typer.Option(
             "--output",
             "-o",
+            parser=place,
             metavar="PATH",
             help="File or folder to write. Without it: photo-happy.jpg beside photo.jpg.",
             show_default=False,
@@ -120,6 +131,26 @@ def edit(
     dry_run: options.DryRunOption = False,
     jobs: options.JobsOption = None,
     fail_fast: options.FailFastOption = False,
+    input_list: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NAMES.txt",
+            help="Of the one folder PHOTO edit what this file names, one a line, as it lies below the folder.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Where a batch is worked on: this process, or the workers of a Ray cluster."),
+    ] = Engine.local,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="A running Ray cluster, or auto. Without it: one on this machine, for this batch.",
+            show_default=False,
+        ),
+    ] = None,
     strip_metadata: options.StripMetadataOption = False,
     no_provenance: options.NoProvenanceOption = False,
     device: options.DeviceOption = "auto",
@@ -144,11 +175,19 @@ def edit(
         compare=compare,
         with_sheet=any(word.strip().lower() == "all" for word in to or []),
         recursive=recursive,
+        names=input_list,
         overwrite=overwrite,
         skip_existing=skip_existing,
     )
     is_piped = str(PIPE) in sources
-    if is_piped:
+    if engine is Engine.ray:
+        from exprgan.cli import edit_cluster
+
+        edit_cluster.check(sources, table)
+        plan = Plan(())  # made there
+    elif ray_address is not None:
+        raise UsageError("--ray-address goes with --engine ray; give both or none.")
+    elif is_piped:
         _check_pipe(sources, plan_options, out, dry_run=dry_run)
         plan = Plan((Job(PIPE, {next(iter(asked)): output or PIPE}),), is_single=True)
     else:
@@ -163,20 +202,43 @@ def edit(
     for expression, factor in asked.values():
         expression.check(factor, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
     _check_teeth(teeth, teeth_from, shows_teeth=files.architecture in FACE_MODEL_SYSTEMS)
+    source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
+    settings = EditSettings(
+        face,
+        detector,
+        not no_provenance,
+        strip_metadata,
+        model,
+        teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
+    )
+    if engine is Engine.ray:
+        order = edit_cluster.order_of(
+            settings,
+            asked,
+            plan_options,
+            files,
+            weights=weights,
+            device=device,
+            detector_weights=weights_dir,
+            teeth=source_of_teeth,
+        )
+        edit_cluster.edit_on_ray(
+            sources,
+            plan_options,
+            order,
+            out,
+            jobs=jobs,
+            address=ray_address,
+            fail_fast=fail_fast,
+            dry_run=dry_run,
+        )
+        return
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
-    source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
     editor = None if dry_run else load_editor(files, device, detector, weights_dir, out)
     work = PhotoWork(
         editor,
-        EditSettings(
-            face,
-            detector,
-            not no_provenance,
-            strip_metadata,
-            model,
-            teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
-        ),
+        settings,
         asked=asked,
         manifest=manifest,
         weights=weights_hash(files) if manifest else "",
@@ -187,7 +249,7 @@ def edit(
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
     if dry_run:
-        show_dry_run(plan, work, out)
+        show_dry_run(plan.jobs, work, out)
         return
     if save_recipe is not None:
         next(iter(expressions.values())).save(save_recipe)
@@ -262,21 +324,26 @@ def _write_stdout(path: Path, data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
+def show_dry_run(jobs: Iterable[Job], work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_plan
     from exprgan.edit.manifest import sha256_of
 
-    lines, failed = [], 0
-    for job in plan.jobs:
+    failed = 0
+    for job in jobs:
         try:
             todo = set(work.unfinished(job, sha256_of(work.read(job.source)) if work.skip_existing else ""))
         except ExprganError as error:
             out.error(error, source=str(job.source))
             failed += 1
             continue
-        for name, path in job.named_targets.items():
-            lines.append(("planned" if name in todo else "skipped", str(job.source), str(path), name))
-    show_plan(lines, work.asked, out)
+        show_plan(
+            [
+                ("planned" if name in todo else "skipped", str(job.source), str(path), name)
+                for name, path in job.named_targets.items()
+            ],
+            work.asked,
+            out,
+        )
     if failed:
         raise typer.Exit(1)
 
@@ -293,26 +360,41 @@ def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
 
 
 def edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, out: Output) -> None:
-    from exprgan.cli.edit_report import show_photo, show_summary
     from exprgan.edit.batch import default_workers, remove_stale_parts, run
 
-    started = time.perf_counter()
     remove_stale_parts(sorted({path.parent for job in plan.jobs for path in job.targets}))
     num_workers = min(jobs or default_workers(), len(plan.jobs))
     out.detail(f"{len(plan.jobs)} photos, {num_workers} at a time.")
-    reports: list[PhotoReport] = []
-    with _first_interrupt_stops(out) as stop, out.progress(len(plan.jobs), "editing") as advance:
-        for report in run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast):
-            show_photo(report, out, is_single=False, asked=work.asked)
+    show_batch(
+        lambda stop: run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast),
+        len(plan.jobs),
+        work.asked,
+        out,
+    )
+
+
+def show_batch(
+    begin: Callable[[threading.Event], Iterator[PhotoReport]],
+    num_jobs: int,
+    asked: Mapping[str, Asked],
+    out: Output,
+) -> None:
+    """Show the reports of a batch, which `begin` begins, as they come, and end with the exit code that they mean."""
+    from exprgan.cli.edit_report import Tally, show_photo
+
+    started, tally = time.perf_counter(), Tally()
+    with _first_interrupt_stops(out) as stop, out.progress(num_jobs, "editing") as advance:
+        for report in begin(stop):
+            show_photo(report, out, is_single=False, asked=asked)
             is_fault = report.error is not None and not isinstance(report.error, ExprganError)
             if is_fault and os.environ.get("EXPRGAN_DEBUG") == "1":
                 raise report.error or RuntimeError
-            reports.append(report)
+            tally.add(report)
             advance()
-    show_summary(reports, len(plan.jobs), time.perf_counter() - started, out)
+    tally.show(num_jobs, time.perf_counter() - started, out)
     if stop.is_set():
         raise typer.Exit(INTERRUPTED)
-    if any(report.error is not None for report in reports):
+    if tally.errors:
         raise typer.Exit(1)
 
 

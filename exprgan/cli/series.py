@@ -130,7 +130,7 @@ def series(
         skip_existing=skip_existing,
     )
     if dry_run:
-        show_dry_run(plan, work, out)
+        show_dry_run(plan.jobs, work, out)
         return
     output.mkdir(parents=True, exist_ok=True)
     with rows_in(table or output / TABLE, work, files):
