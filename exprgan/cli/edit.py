@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import enum
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exprgan.cli import options
+from exprgan.cli.edit_batch import show_batch, show_dry_run
 from exprgan.cli.output import Format, Output, start
 from exprgan.edit.plan import (
     PIPE,
@@ -29,19 +27,16 @@ from exprgan.edit.plan import (
     plan_jobs,
     wanted_expressions,
 )
-from exprgan.errors import ExprganError, UsageError
+from exprgan.errors import UsageError
 from exprgan.photos.places import place
 from exprgan.weights.find import DEFAULT_SYSTEM, FACE_MODEL_SYSTEMS
 
 if TYPE_CHECKING:
-    from exprgan.edit.batch import PhotoReport, PhotoWork
+    from exprgan.edit.batch import PhotoWork
     from exprgan.edit.editor import Editor
-    from exprgan.edit.plan import Asked
     from exprgan.face_model.expression import Expression
     from exprgan.face_model.teeth import Teeth
     from exprgan.weights import NetworkFiles
-
-INTERRUPTED = 130
 
 
 class Engine(str, enum.Enum):
@@ -324,30 +319,6 @@ def _write_stdout(path: Path, data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def show_dry_run(jobs: Iterable[Job], work: PhotoWork, out: Output) -> None:
-    from exprgan.cli.edit_report import show_plan
-    from exprgan.edit.manifest import sha256_of
-
-    failed = 0
-    for job in jobs:
-        try:
-            todo = set(work.unfinished(job, sha256_of(work.read(job.source)) if work.skip_existing else ""))
-        except ExprganError as error:
-            out.error(error, source=str(job.source))
-            failed += 1
-            continue
-        show_plan(
-            [
-                ("planned" if name in todo else "skipped", str(job.source), str(path), name)
-                for name, path in job.named_targets.items()
-            ],
-            work.asked,
-            out,
-        )
-    if failed:
-        raise typer.Exit(1)
-
-
 def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_photo
     from exprgan.device import one_thread
@@ -371,54 +342,6 @@ def edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, o
         work.asked,
         out,
     )
-
-
-def show_batch(
-    begin: Callable[[threading.Event], Iterator[PhotoReport]],
-    num_jobs: int,
-    asked: Mapping[str, Asked],
-    out: Output,
-) -> None:
-    """Show the reports of a batch, which `begin` begins, as they come, and end with the exit code that they mean."""
-    from exprgan.cli.edit_report import Tally, show_photo
-
-    started, tally = time.perf_counter(), Tally()
-    with _first_interrupt_stops(out) as stop, out.progress(num_jobs, "editing") as advance:
-        for report in begin(stop):
-            show_photo(report, out, is_single=False, asked=asked)
-            is_fault = report.error is not None and not isinstance(report.error, ExprganError)
-            if is_fault and os.environ.get("EXPRGAN_DEBUG") == "1":
-                raise report.error or RuntimeError
-            tally.add(report)
-            advance()
-    tally.show(num_jobs, time.perf_counter() - started, out)
-    if stop.is_set():
-        raise typer.Exit(INTERRUPTED)
-    if tally.errors:
-        raise typer.Exit(1)
-
-
-@contextmanager
-def _first_interrupt_stops(out: Output) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one ends the process at once."""
-    stop = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(INTERRUPTED)  # files are written whole or not at all, so nothing is left half done
-        stop.set()
-        os.write(
-            2, b"" if out.quiet else b"\nFinishing the photos in work; press Ctrl-C again to end at once.\n"
-        )
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _check_pipe(sources: list[str], chosen: PlanOptions, out: Output, *, dry_run: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exprgan.cli.edit import show_batch, show_dry_run
+from exprgan.cli.edit_batch import show_batch, show_dry_run
 from exprgan.cli.output import Output
 from exprgan.edit.plan import PIPE, PlanOptions, is_batch
 from exprgan.errors import UsageError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exprgan.cli import options
-from exprgan.cli.edit import edit_batch, load_editor, rows_in, show_dry_run
+from exprgan.cli.edit import edit_batch, load_editor, rows_in
+from exprgan.cli.edit_batch import show_dry_run
 from exprgan.cli.output import Format, Output, start
 from exprgan.edit.plan import PlanOptions, plan_jobs
 from exprgan.errors import UsageError
