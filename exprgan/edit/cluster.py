@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exprgan.edit.batch import EditSettings, PhotoReport, PhotoWork, make_folder, weights_hash
 from exprgan.edit.manifest import PARTS, Entry, Manifest, new_part, recorded
@@ -28,6 +28,10 @@ from exprgan.edit.plan import Asked, Job
 from exprgan.errors import ExprganError, UsageError
 from exprgan.photos import image_io, places
 from exprgan.version import __version__
+
+if TYPE_CHECKING:
+    from exprgan.edit.editor import Editor
+    from exprgan.weights import NetworkFiles
 
 MOST_LOSSES = 3
 """A photo whose worker was lost so often is taken for the cause, and has failed."""
@@ -107,7 +111,6 @@ class Order:
         """
         import torch
 
-        from exprgan.edit.editor import Editor
         from exprgan.weights import find_system
 
         node = socket.gethostname()
@@ -128,9 +131,7 @@ class Order:
                 f"The machine {node} has other weights in {files.weights}; install the same ones on all machines."
             )
         torch.set_num_threads(1)  # so that bytes do not depend on the number of cores
-        editor = Editor.from_pretrained(
-            None, self.device, self.detector, model=files, detector_weights=self.detector_weights
-        )
+        editor = self.editor(files)
         manifest = Manifest(self.output, part=part, entries=())
         work = PhotoWork(
             editor,
@@ -152,6 +153,17 @@ class Order:
             return work(task.job)
 
         return do
+
+    def editor(self, files: NetworkFiles) -> Editor:
+        """The editor of a worker.
+
+        Raises: as `Editor.from_pretrained` does.
+        """
+        from exprgan.edit.editor import Editor
+
+        return Editor.from_pretrained(
+            None, self.device, self.detector, model=files, detector_weights=self.detector_weights
+        )
 
     @property
     def _sign(self) -> Path:
