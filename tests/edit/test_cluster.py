@@ -44,7 +44,8 @@ ASKED = asked_for(wanted_expressions(["happy", "sad"]), [1.0])
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Ray's processes talk on this machine, and nothing beyond."""
-    connect, own = socket.socket.connect, {"127.0.0.1", "::1", "localhost", *_own_addresses()}
+    connect = socket.socket.connect
+    own = {"127.0.0.1", "::1", "localhost", ray.util.get_node_ip_address()}
 
     def refuse(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6) and self.type == socket.SOCK_STREAM:
@@ -52,13 +53,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-
-
-def _own_addresses() -> list[str]:
-    try:
-        return socket.gethostbyname_ex(socket.gethostname())[2]
-    except OSError:
-        return []
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -409,14 +403,14 @@ def command(photos: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
-def ray_processes() -> set[int]:
-    """Processes of Ray on this machine."""
-    found = set()
+def ray_processes() -> dict[int, bytes]:
+    """Processes of Ray on this machine, and their command lines."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = path.read_bytes()
             if b"raylet" in words or b"gcs_server" in words or b"ray::" in words:
-                found.add(int(path.parent.name))
+                found[int(path.parent.name)] = words[:200]
     return found
 
 
@@ -453,8 +447,8 @@ def test_the_real_command_interrupted_and_killed_goes_on_to_the_same_bytes(
         told = process.communicate()[1]
         assert process.returncode == 0, told
     assert contents(out) == contents(tmp_path / "local")
-    for _ in range(100):  # Ray's own processes end soon after
-        if ray_processes() <= before:
+    for _ in range(300):  # Ray's own processes end soon after
+        if not (left := ray_processes().keys() - before):
             break
         time.sleep(0.2)
-    assert ray_processes() <= before
+    assert not left, ray_processes()
