@@ -393,8 +393,6 @@ def _check_extension(path: Path, option: str = "--output") -> None:
 
 
 def _check_exist(sources: Sequence[str]) -> None:
-    for source in sources:
-        places.check_reachable(place(source))
     missing = [
         source
         for source in sources

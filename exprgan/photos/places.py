@@ -1,7 +1,8 @@
 """Where photos lie: on the disk, or in a store that fsspec reaches, such as s3://bucket/photos.
 
 A name with `://` becomes a `RemotePath`, which joins and splits like any path and has no file operations of its own;
-the functions here take both kinds. All that goes wrong in a store is an OSError.
+the functions here take both kinds. All that goes wrong with what is in a store is an OSError, a store that does not
+answer a UsageError.
 """
 
 from __future__ import annotations
@@ -92,7 +93,10 @@ def matching(pattern: str) -> list[Path]:
         return sorted(map(Path, glob.glob(pattern, recursive=True)))
     with _store(place(pattern)) as (store, inner):
         protocol = pattern.partition("://")[0]
-        return sorted(place(f"{protocol}://{name.lstrip('/')}") for name in store.glob(inner))
+        found = (place(f"{protocol}://{name.lstrip('/')}") for name in store.glob(inner))
+        return sorted(
+            path for path in found if "/." in pattern or "/." not in str(path)
+        )  # hidden ones, as on the disk
 
 
 def read(path: Path, most_bytes: int | None = None) -> bytes:
@@ -132,27 +136,22 @@ def write_remote(path: Path, data: bytes) -> None:
             raise
 
 
-def check_reachable(path: Path) -> None:
-    """Raise unless a path is on the disk, or in a store that can be asked.
+def _info(path: Path) -> dict[str, Any] | None:
+    """What a store knows of a name; None if there is none.
 
     Raises:
-        UsageError: The store's library is missing, or the store does not answer.
+        UsageError: The store's library is missing, or it does not answer.
     """
-    if is_remote(path):
-        try:
-            _info(path)
-        except OSError as error:
-            raise UsageError(
-                f"{path} cannot be reached ({' '.join(str(error).split())[:160]}); check the name and the access to it."
-            ) from error
-
-
-def _info(path: Path) -> dict[str, Any] | None:
-    with _store(path) as (store, inner):
-        try:
+    try:
+        with _store(path) as (store, inner):
             return dict(store.info(inner))
-        except FileNotFoundError:
-            return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        words = " ".join(str(error).split())[:160].rstrip(".")
+        raise UsageError(
+            f"{path} cannot be reached ({words}); check the name and the access to it."
+        ) from error
 
 
 def _protocols(store: Any) -> set[str]:
