@@ -12,6 +12,7 @@ import pickle
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -105,7 +106,9 @@ class LongPlan:
                 yield _path(name)
 
     def recorded(self, job: Job) -> list[Entry]:
-        """What the record says of the results of a job."""
+        """What the record says of the results of a job, where it matters."""
+        if not self.options.skip_existing:
+            return []
         outputs = [_digest(self._record.key(path)) for path in job.targets]
         marks = ", ".join("?" * len(outputs))
         found = self._database.execute(
@@ -118,9 +121,10 @@ class LongPlan:
         is_remote = places.is_remote(self.folder)
 
         def is_odd(path: Path) -> bool:
-            is_taken = not is_remote and (os.path.isdir(path) or (must_be_new and os.path.isfile(path)))
+            is_taken = not is_remote and os.path.lexists(path) and (must_be_new or not os.path.isfile(path))
             return is_taken or is_too_long(path)
 
+        _real.cache_clear()  # links may have changed since another plan
         number = 0
         while some := list(islice(photos, _AT_A_TIME)):
             rows, results, folders = [], [], set()
@@ -164,7 +168,17 @@ def _digest(name: str) -> bytes:
 
 
 def _key(path: Path) -> bytes:
-    return _digest(os.path.normcase(str(places.real(path))))
+    """The same for all names of a file."""
+    if places.is_remote(path):
+        return _digest(str(path))
+    folder, name = os.path.split(path)
+    real = os.path.realpath(path) if os.path.islink(path) or not name else os.path.join(_real(folder), name)
+    return _digest(os.path.normcase(real))
+
+
+@lru_cache(4096)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _bytes(path: Path) -> bytes:
