@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exprgan.cli import options
+from exprgan.cli.edit_batch import show_batch, show_dry_run
 from exprgan.cli.output import Format, Output, start
 from exprgan.cli.signing import check_results, results_of, signer_of
 from exprgan.edit.plan import (
@@ -29,17 +28,23 @@ from exprgan.edit.plan import (
     plan_jobs,
     wanted_expressions,
 )
-from exprgan.errors import ExprganError, UsageError
+from exprgan.errors import UsageError
+from exprgan.photos.places import place
 from exprgan.weights.find import DEFAULT_SYSTEM, FACE_MODEL_SYSTEMS
 
 if TYPE_CHECKING:
-    from exprgan.edit.batch import PhotoReport, PhotoWork
+    from exprgan.edit.batch import PhotoWork
     from exprgan.edit.editor import Editor
     from exprgan.face_model.expression import Expression
     from exprgan.face_model.teeth import Teeth
     from exprgan.weights import NetworkFiles
 
-INTERRUPTED = 130
+
+class Engine(str, enum.Enum):
+    """What does the work of a batch."""
+
+    local = "local"
+    ray = "ray"
 
 
 def edit(
@@ -96,6 +101,7 @@ def edit(
         typer.Option(
             "--output",
             "-o",
+            parser=place,
             metavar="PATH",
             help="File or folder to write. Without it: photo-happy.jpg beside photo.jpg.",
             show_default=False,
@@ -121,6 +127,26 @@ def edit(
     dry_run: options.DryRunOption = False,
     jobs: options.JobsOption = None,
     fail_fast: options.FailFastOption = False,
+    input_list: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NAMES.txt",
+            help="Of the one folder PHOTO edit what this file names, one a line, as it lies below the folder.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Where a batch is worked on: this process, or the workers of a Ray cluster."),
+    ] = Engine.local,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="A running Ray cluster, or auto. Without it: one on this machine, for this batch.",
+            show_default=False,
+        ),
+    ] = None,
     strip_metadata: options.StripMetadataOption = False,
     no_provenance: options.NoProvenanceOption = False,
     c2pa_cert: options.CertificateOption = None,
@@ -149,11 +175,19 @@ def edit(
         compare=compare,
         with_sheet=any(word.strip().lower() == "all" for word in to or []),
         recursive=recursive,
+        names=input_list,
         overwrite=overwrite,
         skip_existing=skip_existing,
     )
     is_piped = str(PIPE) in sources
-    if is_piped:
+    if engine is Engine.ray:
+        from exprgan.cli import edit_cluster
+
+        edit_cluster.check(sources, table, is_signed=c2pa_cert is not None)
+        plan = Plan(())  # made there
+    elif ray_address is not None:
+        raise UsageError("--ray-address goes with --engine ray; give both or none.")
+    elif is_piped:
         _check_pipe(sources, plan_options, out, dry_run=dry_run)
         plan = Plan((Job(PIPE, {next(iter(asked)): output or PIPE}),), is_single=True)
     else:
@@ -170,21 +204,45 @@ def edit(
     for expression, factor in asked.values():
         expression.check(factor, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
     _check_teeth(teeth, teeth_from, shows_teeth=files.architecture in FACE_MODEL_SYSTEMS)
+    source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
+    settings = EditSettings(
+        face,
+        detector,
+        not no_provenance,
+        strip_metadata,
+        model,
+        teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
+        signed_by=signer.fingerprint if signer else "",
+    )
+    if engine is Engine.ray:
+        order = edit_cluster.order_of(
+            settings,
+            asked,
+            plan_options,
+            files,
+            weights=weights,
+            device=device,
+            detector_weights=weights_dir,
+            runtime=runtime,
+            teeth=source_of_teeth,
+        )
+        edit_cluster.edit_on_ray(
+            sources,
+            plan_options,
+            order,
+            out,
+            jobs=jobs,
+            address=ray_address,
+            fail_fast=fail_fast,
+            dry_run=dry_run,
+        )
+        return
     is_recorded = plan.folder is not None and (not plan.is_single or skip_existing)
     manifest = Manifest(plan.folder) if is_recorded and plan.folder is not None else None
-    source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
     editor = None if dry_run else load_editor(files, device, detector, weights_dir, runtime, out)
     work = PhotoWork(
         editor,
-        EditSettings(
-            face,
-            detector,
-            not no_provenance,
-            strip_metadata,
-            model,
-            teeth if source_of_teeth is None else f"sha256 {sha256_of(source_of_teeth)}",
-            signed_by=signer.fingerprint if signer else "",
-        ),
+        settings,
         asked=asked,
         manifest=manifest,
         weights=weights_hash(files) if manifest else "",
@@ -197,7 +255,7 @@ def edit(
         write=_write_stdout if is_piped and output is None else image_io.write_atomic,
     )
     if dry_run:
-        show_dry_run(plan, work, out)
+        show_dry_run(plan.jobs, work, out)
         return
     if save_recipe is not None:
         next(iter(expressions.values())).save(save_recipe)
@@ -274,25 +332,6 @@ def _write_stdout(path: Path, data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def show_dry_run(plan: Plan, work: PhotoWork, out: Output) -> None:
-    from exprgan.cli.edit_report import show_plan
-    from exprgan.edit.manifest import sha256_of
-
-    lines, failed = [], 0
-    for job in plan.jobs:
-        try:
-            todo = set(work.unfinished(job, sha256_of(work.read(job.source)) if work.skip_existing else ""))
-        except ExprganError as error:
-            out.error(error, source=str(job.source))
-            failed += 1
-            continue
-        for name, path in job.named_targets.items():
-            lines.append(("planned" if name in todo else "skipped", str(job.source), str(path), name))
-    show_plan(lines, work.asked, out)
-    if failed:
-        raise typer.Exit(1)
-
-
 def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
     from exprgan.cli.edit_report import show_photo
     from exprgan.device import one_thread
@@ -305,50 +344,17 @@ def _edit_single(plan: Plan, work: PhotoWork, out: Output) -> None:
 
 
 def edit_batch(plan: Plan, work: PhotoWork, jobs: int | None, fail_fast: bool, out: Output) -> None:
-    from exprgan.cli.edit_report import show_photo, show_summary
     from exprgan.edit.batch import default_workers, remove_stale_parts, run
 
-    started = time.perf_counter()
     remove_stale_parts(sorted({path.parent for job in plan.jobs for path in job.targets}))
     num_workers = min(jobs or default_workers(), len(plan.jobs))
     out.detail(f"{len(plan.jobs)} photos, {num_workers} at a time.")
-    reports: list[PhotoReport] = []
-    with _first_interrupt_stops(out) as stop, out.progress(len(plan.jobs), "editing") as advance:
-        for report in run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast):
-            show_photo(report, out, is_single=False, asked=work.asked)
-            is_fault = report.error is not None and not isinstance(report.error, ExprganError)
-            if is_fault and os.environ.get("EXPRGAN_DEBUG") == "1":
-                raise report.error or RuntimeError
-            reports.append(report)
-            advance()
-    show_summary(reports, len(plan.jobs), time.perf_counter() - started, out)
-    if stop.is_set():
-        raise typer.Exit(INTERRUPTED)
-    if any(report.error is not None for report in reports):
-        raise typer.Exit(1)
-
-
-@contextmanager
-def _first_interrupt_stops(out: Output) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one ends the process at once."""
-    stop = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(INTERRUPTED)  # files are written whole or not at all, so nothing is left half done
-        stop.set()
-        os.write(
-            2, b"" if out.quiet else b"\nFinishing the photos in work; press Ctrl-C again to end at once.\n"
-        )
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+    show_batch(
+        lambda stop: run(plan.jobs, work, num_workers=num_workers, stop=stop, fail_fast=fail_fast),
+        len(plan.jobs),
+        work.asked,
+        out,
+    )
 
 
 def _check_pipe(sources: list[str], chosen: PlanOptions, out: Output, *, dry_run: bool) -> None:

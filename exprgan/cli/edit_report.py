@@ -85,22 +85,40 @@ def show_plan(jobs: Sequence[tuple[str, str, str, str]], asked: Mapping[str, Ask
         out.data(record, f"{source} -> {path}  ({status})")
 
 
-def show_summary(reports: Sequence[PhotoReport], num_jobs: int, seconds: float, out: Output) -> None:
-    """Photos edited, skipped and failed by class, the time, and the failed ones by name."""
-    counts = Counter(report.status for report in reports)
-    failed = [report for report in reports if report.error is not None]
-    rows = [("edited", str(counts["edited"])), ("skipped", str(counts["skipped"]))]
-    classes = Counter(type(report.error).__name__ for report in failed)
-    rows += [(f"failed: {name}", str(count)) for name, count in classes.most_common()]
-    if len(reports) < num_jobs:
-        rows.append(("not begun", str(num_jobs - len(reports))))
-    rows.append(("time", f"{seconds:.1f} s"))
-    out.table(f"{num_jobs} photos", rows)
-    listed = [] if out.format is Format.json else failed[:_LISTED]  # in JSON they are on stdout
-    for report in listed:
-        message, source = message_of(report.error), str(report.job.source)
-        out.note(f"failed: {message if source in message else f'{source}: {message}'}")
-    if len(failed) > len(listed) > 0:
-        out.note(f"... and {len(failed) - len(listed)} more.")
-    if any(report.disk_is_full for report in failed):
-        out.note("The disk is full, so no further photo was begun; make room and go on with --skip-existing.")
+class Tally:
+    """What has become of the photos of a batch so far; the failed ones that are named at the end."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()  # by class
+        self.disk_is_full = False
+        self._named: list[str] = []
+
+    def add(self, report: PhotoReport) -> None:
+        """Count one more."""
+        self.statuses[report.status] += 1
+        if report.error is None:
+            return
+        self.errors[type(report.error).__name__] += 1
+        self.disk_is_full |= report.disk_is_full
+        if len(self._named) < _LISTED:
+            message, source = message_of(report.error), str(report.job.source)
+            self._named.append(message if source in message else f"{source}: {message}")
+
+    def show(self, num_jobs: int, seconds: float, out: Output) -> None:
+        """Photos edited, skipped and failed by class, the time, and the failed ones by name."""
+        rows = [(name, str(self.statuses[name])) for name in ("edited", "skipped")]
+        rows += [(f"failed: {name}", str(count)) for name, count in self.errors.most_common()]
+        if self.statuses.total() < num_jobs:
+            rows.append(("not begun", str(num_jobs - self.statuses.total())))
+        rows.append(("time", f"{seconds:.1f} s"))
+        out.table(f"{num_jobs} photos", rows)
+        named = [] if out.format is Format.json else self._named  # in JSON they are on stdout
+        for line in named:
+            out.note(f"failed: {line}")
+        if self.statuses["failed"] > len(named) > 0:
+            out.note(f"... and {self.statuses['failed'] - len(named)} more.")
+        if self.disk_is_full:
+            out.note(
+                "The disk is full, so no further photo was begun; make room and go on with --skip-existing."
+            )

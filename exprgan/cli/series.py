@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exprgan.cli import options
-from exprgan.cli.edit import edit_batch, load_editor, rows_in, show_dry_run
+from exprgan.cli.edit import edit_batch, load_editor, rows_in
+from exprgan.cli.edit_batch import show_dry_run
 from exprgan.cli.output import Format, Output, start
 from exprgan.cli.signing import check_results, results_of, signer_of
 from exprgan.edit.plan import PlanOptions, plan_jobs
@@ -150,7 +151,7 @@ def series(
         signer=signer,
     )
     if dry_run:
-        show_dry_run(plan, work, out)
+        show_dry_run(plan.jobs, work, out)
         return
     output.mkdir(parents=True, exist_ok=True)
     with rows_in(table or output / TABLE, work, files):

@@ -25,7 +25,7 @@ from exprgan.edit.plan import PIPE, Asked, Job
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import Expression
 from exprgan.files import PARTIAL_PREFIX, PARTIAL_SUFFIX
-from exprgan.photos import image_io
+from exprgan.photos import image_io, places
 from exprgan.photos.decode import reason
 from exprgan.version import __version__
 from exprgan.weights import NetworkFiles, read_manifest
@@ -117,6 +117,8 @@ def make_folder(folder: Path) -> None:
     Raises:
         UsageError: That is not possible.
     """
+    if places.is_remote(folder):
+        return  # what is written there makes it
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -174,6 +176,7 @@ class PhotoWork:
         self.read, self.write, self.teeth = read, write, teeth
         self.signer, self.used = signer, tuple(used)
         self.table: Table | None = None  # where each result gets rows
+        self.ours: frozenset[Path] = frozenset()  # results that exist and are to be made again
 
     def __call__(self, job: Job) -> PhotoReport:
         """Do a job; an error is in the report."""
@@ -196,7 +199,7 @@ class PhotoWork:
         """
         todo, in_the_way = {}, []
         for name, path in job.named_targets.items():
-            if os.path.exists(path):  # False, where Path.exists raises
+            if places.exists(path) and path not in self.ours:
                 why = "exists"
                 if self.skip_existing and self.manifest is not None:
                     why = self.manifest.why_not_finished(path, self._origin(name, job, input_sha256))
@@ -377,9 +380,11 @@ def run(
                 yield report
 
 
-def remove_stale_parts(folders: Sequence[Path]) -> None:
+def remove_stale_parts(folders: Iterable[Path]) -> None:
     """Remove the half-written files that killed runs have left in the folders."""
     for folder in folders:
+        if places.is_remote(folder):
+            continue
         for path in folder.glob(f"{PARTIAL_PREFIX}*{PARTIAL_SUFFIX}"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > STALE_PART_S:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from exprgan.errors import UnreadableImage, UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.expression import Expression, check_strength
 from exprgan.face_model.vocabulary import find_control
+from exprgan.photos import places
+from exprgan.photos.places import place
 
 PIPE = Path("-")
 """Stands for stdin as a source and for stdout as a result."""
@@ -66,6 +68,7 @@ class PlanOptions:
     with_sheet: bool = False  # a sheet NAME-sheet.png where `compare` names none
     suffix: str = ""  # of the results' names; empty takes the photo's where it can be written
     recursive: bool = True  # folders with all that is below them
+    names: Path | None = None  # a file that names the photos of the one folder, which is then not listed
     overwrite: bool = False  # files that exist may be replaced
     skip_existing: bool = False  # files that exist are looked at when their turn comes
 
@@ -209,23 +212,55 @@ def plan_jobs(sources: Sequence[str], options: PlanOptions) -> Plan:
             file would be replaced unasked.
         UnreadableImage: A source does not exist or holds no photo.
     """
-    output = options.output
     if options.compare is not None and not os.path.isdir(options.compare):
         _check_extension(options.compare, "--compare")
-    if len(sources) == 1 and not os.path.isdir(Path(sources[0])) and not _is_pattern(sources[0]):
+    if not is_batch(sources):
+        if options.names is not None:
+            raise UsageError(
+                f"--input-list names photos of a folder, and {sources[0]} is none; give the folder that holds them."
+            )
         _check_exist([sources[0]])
-        job, folder = _single_job(Path(sources[0]), options)
+        job, folder = _single_job(place(sources[0]), options)
         plan = Plan((job,), folder, is_single=True)
     else:
-        if options.compare is not None:
-            raise UsageError("--compare is for a single photo; leave it out for several, or name one photo.")
-        if output is not None and (_is_file(output) or _names_a_file(output)):
-            raise UsageError(f"--output {output} is a file; name a folder for the results of several photos.")
-        plan = Plan(tuple(_batch_jobs(sources, options)), output)
-    _check_targets(plan.jobs, options)
+        jobs: dict[str, Job] = {}
+        for source, name in batch_photos(sources, options):
+            jobs.setdefault(identity(source), job_of(source, name, options))
+        plan = Plan(tuple(jobs.values()), options.output)
+    check_targets(plan.jobs, options)
     if options.skip_existing and plan.folder is None:
         raise UsageError("--skip-existing needs --output FOLDER, where the record of finished files is kept.")
     return plan
+
+
+def is_batch(sources: Sequence[str]) -> bool:
+    """Whether more than one photo may be meant, so that an error of one does not end the command."""
+    return len(sources) != 1 or places.is_folder(place(sources[0])) or _is_pattern(sources[0])
+
+
+def batch_photos(sources: Sequence[str], options: PlanOptions) -> Iterator[tuple[Path, Path]]:
+    """Several photos as they are found, and their names below the output folder; one that is given twice comes twice.
+
+    Raises: as `plan_jobs` does, but for what `check_targets` finds.
+    """
+    output = options.output
+    if options.compare is not None:
+        raise UsageError("--compare is for a single photo; leave it out for several, or name one photo.")
+    if output is not None and (places.is_file(output) or _names_a_file(output)):
+        raise UsageError(f"--output {output} is a file; name a folder for the results of several photos.")
+    yield from _photos(sources, options)
+
+
+def job_of(source: Path, name: Path, options: PlanOptions) -> Job:
+    """The job of a photo, whose name below the output folder is given."""
+    if options.output is None:
+        return _job(source, Path(source.name), source.parent, options)
+    return _job(source, name, options.output, options)
+
+
+def identity(source: Path) -> str:
+    """The same for a photo that is given twice, but not for another link to it."""
+    return str(source) if places.is_remote(source) else os.path.abspath(source)
 
 
 def result_paths(name: Path, expressions: Sequence[str], folder: Path, suffix: str = "") -> dict[str, Path]:
@@ -243,75 +278,80 @@ def _single_job(source: Path, options: PlanOptions) -> tuple[Job, Path | None]:
     if len(options.expressions) == 1 and _names_a_file(output):
         _check_extension(output)
         return Job(source, {options.expressions[0]: output}, options.compare), None
-    if _is_file(output):
+    if places.is_file(output):
         raise UsageError(f"--output {output} is a file; name a folder for several expressions.")
     return _job(source, Path(source.name), output, options), output
 
 
 def _names_a_file(output: Path) -> bool:
-    return bool(output.suffix) and not os.path.isdir(output)
-
-
-def _batch_jobs(sources: Sequence[str], options: PlanOptions) -> Iterator[Job]:
-    seen: set[str] = set()
-    for path, name in _photos(sources, options):
-        key = os.path.abspath(path)
-        if key not in seen:
-            seen.add(key)
-            folder = path.parent if options.output is None else options.output
-            yield _job(path, Path(path.name) if options.output is None else name, folder, options)
+    return bool(output.suffix) and not places.is_folder(output)
 
 
 def _photos(sources: Sequence[str], options: PlanOptions) -> Iterator[tuple[Path, Path]]:
     """Each photo of the sources and its name below the output folder."""
-    patterns = {
-        source: sorted(map(Path, glob.glob(source, recursive=True)))
-        for source in sources
-        if _is_pattern(source)
-    }
+    patterns = {source: places.matching(source) for source in sources if _is_pattern(source)}
     _check_exist([source for source in sources if source not in patterns])
+    if options.names is not None:
+        yield from _listed_photos(sources, options.names)
+        return
     for source in sources:
-        if source not in patterns and not os.path.isdir(Path(source)):
-            yield Path(source), Path(Path(source).name)
+        if source not in patterns and not places.is_folder(place(source)):
+            yield place(source), Path(place(source).name)
             continue
-        base = _fixed_part(source) if source in patterns else Path(source)
-        found: list[Path] = []
+        base = _fixed_part(source) if source in patterns else place(source)
+        is_empty = True
         for path in patterns.get(source, [base]):
-            if os.path.isdir(path) and "**" not in source:
-                found += _folder_photos(path, options)
-            elif _is_file(path) and _looks_like_a_photo(path):
-                found.append(path)
-        if not found:
+            if places.is_folder(path) and "**" not in source:
+                found: Iterable[Path] = _folder_photos(path, options)
+            else:
+                found = [path] if places.is_file(path) and _looks_like_a_photo(path) else []
+            for photo in found:
+                is_empty = False
+                yield photo, photo.relative_to(base)
+        if is_empty:
             raise UnreadableImage(
                 f"{source} has no photos; name a folder with JPEG, PNG, WebP, AVIF or TIFF files."
             )
-        yield from ((path, path.relative_to(base)) for path in found)
 
 
-def _folder_photos(folder: Path, options: PlanOptions) -> list[Path]:
+def _listed_photos(sources: Sequence[str], names: Path) -> Iterator[tuple[Path, Path]]:
+    """The photos of a folder that a file names, one a line; whether they are there is seen when they are read."""
+    if len(sources) != 1:
+        raise UsageError("--input-list names photos of one folder; give that folder alone.")
+    folder, is_empty = place(sources[0]), True
+    for number, line in enumerate(_lines(names), 1):
+        name = Path(line)
+        if name.is_absolute() or places.is_remote(place(line)) or ".." in name.parts:
+            raise UsageError(
+                f"Line {number} of {names} leads out of {folder}; write names as they lie below the folder."
+            )
+        is_empty = False
+        yield folder / name, name
+    if is_empty:
+        raise UsageError(f"{names} names no photo; write one a line, as they lie below {folder}.")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file of names without their ends; empty ones are left out."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            yield from (name for line in file if (name := line.rstrip("\r\n")))
+    except OSError as error:
+        raise UsageError(f"--input-list {path} cannot be read ({error.strerror}); check its name.") from error
+
+
+def _folder_photos(folder: Path, options: PlanOptions) -> Iterator[Path]:
     output = options.output
     if output is None:
         raise UsageError("A folder of photos needs --output FOLDER for the results.")
-    if _real(output) == _real(folder):
+    inside = places.real(output)
+    if inside == places.real(folder):
         raise UsageError(f"--output {output} is the folder of the photos; name another one for the results.")
-    inside = _real(output)
-    photos = (path for path in _walk(folder, options.recursive) if _looks_like_a_photo(path))
-    return [path for path in photos if inside not in _real(path).parents]  # no results of earlier runs
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # False, where Path.is_file raises: names too long, folders without rights
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
-
-
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Files in a folder; hidden ones and links to folders are left out."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
+    for path in places.walk(folder, options.recursive):
+        if (
+            _looks_like_a_photo(path) and inside not in places.real(path).parents
+        ):  # no results of earlier runs
+            yield path
 
 
 def _job(source: Path, name: Path, folder: Path, options: PlanOptions) -> Job:
@@ -321,14 +361,20 @@ def _job(source: Path, name: Path, folder: Path, options: PlanOptions) -> Job:
 
 
 def _is_pattern(source: str) -> bool:
-    return glob.has_magic(source) and not _is_file(Path(source)) and not os.path.isdir(Path(source))
+    return glob.has_magic(source) and not places.exists(place(source))
 
 
 def _fixed_part(pattern: str) -> Path:
     """The folders of a pattern before the first one with a wildcard."""
-    parts = Path(pattern).parts
-    count = next(place for place, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:count])
+    path = place(pattern)
+    while glob.has_magic(str(path)):
+        path = path.parent
+    return path
+
+
+def is_too_long(path: Path) -> bool:
+    """Whether file systems refuse the name."""
+    return len(os.fsencode(path.name)) > _LONGEST_NAME
 
 
 def _looks_like_a_photo(path: Path) -> bool:
@@ -347,7 +393,11 @@ def _check_extension(path: Path, option: str = "--output") -> None:
 
 
 def _check_exist(sources: Sequence[str]) -> None:
-    missing = [source for source in sources if not _is_file(Path(source)) and not os.path.isdir(Path(source))]
+    missing = [
+        source
+        for source in sources
+        if not places.is_file(place(source)) and not places.is_folder(place(source))
+    ]
     if missing:
         verb = "does" if len(missing) == 1 else "do"
         hint = "check the name and the folder"
@@ -356,10 +406,10 @@ def _check_exist(sources: Sequence[str]) -> None:
         raise UnreadableImage(f"{_listed(missing)} {verb} not exist; {hint}.")
 
 
-def _check_targets(jobs: Sequence[Job], options: PlanOptions) -> None:
+def check_targets(jobs: Sequence[Job], options: PlanOptions) -> None:
     """Raise one error that names all that stands in the way."""
     paths = {path for job in jobs for path in (job.source, *job.targets)}
-    keys = {path: os.path.normcase(_real(path)) for path in paths}  # the same for all names of a file
+    keys = {path: os.path.normcase(places.real(path)) for path in paths}  # the same for all names of a file
     complaints = [*_clashes(jobs, keys), *_in_the_way(jobs, options, keys)]
     if complaints:
         raise UsageError("\n".join(complaints))
@@ -373,7 +423,7 @@ def _clashes(jobs: Sequence[Job], keys: Mapping[Path, str]) -> Iterator[str]:
         for path in job.targets:
             targets[keys[path]] = path
             owners.setdefault(keys[path], []).append(job)
-    if found := [path.name for path in targets.values() if len(os.fsencode(path.name)) > _LONGEST_NAME]:
+    if found := [path.name for path in targets.values() if is_too_long(path)]:
         yield (
             f"The name {_listed(found)} is longer than the {_LONGEST_NAME} bytes that a file's name may have; "
             "name the result with --output or rename the photo."
@@ -395,7 +445,7 @@ def _clashes(jobs: Sequence[Job], keys: Mapping[Path, str]) -> Iterator[str]:
         yield (
             f"An input would be replaced by another photo's result: {_listed(found)}; choose another --output."
         )
-    if found := [str(path) for path in targets.values() if os.path.isdir(path)]:
+    if found := [str(path) for path in targets.values() if places.is_folder(path)]:
         yield f"{_listed(found)} is a folder; choose another --output."
 
 
@@ -410,7 +460,7 @@ def _in_the_way(jobs: Sequence[Job], options: PlanOptions, keys: Mapping[Path, s
             "--overwrite or choose another --output."
         )
     targets = {keys[path]: path for job in jobs for path in job.targets}
-    exist = [str(path) for key, path in targets.items() if key not in inputs and _is_file(path)]
+    exist = [str(path) for key, path in targets.items() if key not in inputs and places.is_file(path)]
     if exist and not options.skip_existing:
         more = "" if options.output is None else ", go on with an interrupted run with --skip-existing"
         yield (

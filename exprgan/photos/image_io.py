@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from exprgan.errors import ExprganError, UnreadableImage, UsageError
 from exprgan.files import being_written
-from exprgan.photos import metadata
+from exprgan.photos import metadata, places
 from exprgan.photos.decode import FORMATS_TEXT, HEAD_BYTES, decode, one_line, reason, sniff
 from exprgan.photos.encode import encode_pixels
 from exprgan.photos.photo import JpegSettings, Photo
@@ -152,6 +152,13 @@ def write_atomic(path: Path, data: bytes) -> None:
             no file.
         ExprganError: Writing failed on the way.
     """
+    if places.is_remote(path):
+        try:
+            return places.write_remote(path, data)
+        except OSError as error:
+            raise ExprganError(
+                f"{shown(path)} cannot be written ({reason(error)}); choose another place with --output."
+            ) from error
     path = Path(os.path.realpath(path))
     try:
         if path.exists() and not path.is_file():
@@ -179,6 +186,10 @@ def read_bytes(path: Path) -> bytes:
     """
     name = shown(path)
     try:
+        if places.is_remote(path):
+            data = places.read(path, MAX_BYTES)
+            sniff(data[:HEAD_BYTES], name)
+            return data
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise UnreadableImage(f"{name} is a folder; name a photo in it.")
