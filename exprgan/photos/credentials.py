@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -186,7 +187,8 @@ class Signer:
         try:
             with _context() as context:
                 reader = c2pa.Reader.try_create(MIME_TYPES[kind], BytesIO(photo.source), None, context)
-                state = reader and reader.get_validation_state()
+                with reader or nullcontext():
+                    state = reader and reader.get_validation_state()
             whole = _Ingredient(entry, photo.source, _NOTES.get(state, _DAMAGED))
             if state:
                 self._without_timestamp()._signed(

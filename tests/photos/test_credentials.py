@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exprgan.errors import ExprganError, UsageError
+from exprgan.errors import ExprganError, UnreadableImage, UsageError
 from exprgan.photos import image_io
 from exprgan.photos.credentials import MIME_TYPES, Signer
 from exprgan.photos.metadata import CREDENTIALS_LEFT_OUT, TRAINED_COMPOSITE
 from exprgan.photos.photo import Photo
 from exprgan.version import __version__
 from tests.photos import made_files as made
+from tests.photos.damaged_files import damaged
 
 c2pa = pytest.importorskip("c2pa", reason="c2pa-python is not installed; pip install -e '.[c2pa]'")
 
@@ -269,6 +270,19 @@ def test_photos_of_every_format_can_be_the_original(signer: Signer, kind: str) -
     assert manifest["ingredients"][0]["format"] == MIME_TYPES[kind]
     names = [action["action"] for action in actions(manifest)]
     assert names == ["c2pa.opened", "c2pa.edited", *(["c2pa.converted"] if kind != "PNG" else [])]
+
+
+def test_damaged_photos_that_can_be_read_can_be_the_original(signer: Signer) -> None:
+    num_read = 0
+    for number in range(0, 462, 3):
+        try:
+            photo = image_io.read(damaged(number)[1])
+        except UnreadableImage:
+            continue
+        data = image_io.encode(photo, photo.pixels, "PNG")
+        assert read(signer.sign(data, "PNG", photo, edit=EDIT), "PNG")[0] == "Valid", number
+        num_read += 1
+    assert num_read >= 30
 
 
 def test_a_photo_that_something_was_taken_from_is_an_input(signer: Signer) -> None:
