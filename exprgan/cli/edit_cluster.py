@@ -37,35 +37,33 @@ def edit_on_ray(
     from exprgan.edit.cluster import connected, has_gpus, run
     from exprgan.edit.long_plan import LongPlan
 
+    out.detail("Reading the names of the photos.")
     with closing(LongPlan(sources, plan_options)) as plan:
         if dry_run:
             _show_plan(plan, order, out)
             return
-        with connected(address, None if jobs is None else min(jobs, plan.num_jobs)) as num_workers:
+        most = None if jobs is None else min(jobs, plan.num_jobs)
+        with order.sign(), connected(address, most) as num_cores:
             is_on_gpus = order.device.startswith("cuda") or (order.device == "auto" and has_gpus())
-            order = replace(order, device="cuda" if is_on_gpus else order.device.replace("auto", "cpu"))
-            num_workers = min(num_workers, plan.num_jobs)
+            told = replace(order, device="cuda" if is_on_gpus else order.device.replace("auto", "cpu"))
+            num_workers = min(most or num_cores, plan.num_jobs)
             out.detail(f"{plan.num_jobs} photos, {num_workers} workers on Ray.")
             remove_stale_parts(plan.folders())
-            order.prepare()
-            try:
-                show_batch(
-                    lambda stop: run(
-                        _tasks(plan),
-                        order,
-                        plan.folder,
-                        num_workers=num_workers,
-                        num_gpus=int(is_on_gpus),
-                        stop=stop,
-                        fail_fast=fail_fast,
-                        note=out.note,
-                    ),
-                    plan.num_jobs,
-                    order.asked,
-                    out,
-                )
-            finally:
-                order.clear()
+            show_batch(
+                lambda stop: run(
+                    _tasks(plan),
+                    told,
+                    plan.folder,
+                    num_workers=num_workers,
+                    num_gpus=int(is_on_gpus),
+                    stop=stop,
+                    fail_fast=fail_fast,
+                    note=out.note,
+                ),
+                plan.num_jobs,
+                told.asked,
+                out,
+            )
 
 
 def order_of(

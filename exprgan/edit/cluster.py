@@ -87,21 +87,24 @@ class Order:
     folder: Path = Path()
     version: str = __version__
 
-    def prepare(self) -> None:
-        """Put the sign into the output folder by which workers know that it is the same as theirs.
+    @contextmanager
+    def sign(self) -> Iterator[None]:
+        """Inside the block the output folder has a sign, by which workers know that theirs is the same.
 
         Raises:
             UsageError: It cannot be written.
         """
-        if not places.is_remote(self.output):
-            make_folder(self.output / PARTS)
-            image_io.write_atomic(self._sign, b"")
-
-    def clear(self) -> None:
-        """Take the sign away."""
-        if not places.is_remote(self.output):
+        if places.is_remote(self.output):
+            yield
+            return
+        make_folder(self._sign.parent)
+        image_io.write_atomic(self._sign, b"")
+        try:
+            yield
+        finally:
             with suppress(OSError):
                 self._sign.unlink()
+                self._sign.parent.rmdir()  # where there are no parts
 
     def __call__(self, part: str) -> Work:
         """The work of a worker that writes a part of the record.

@@ -123,13 +123,10 @@ def on_ray(photos: Path, output: Path, marks: Path, num_workers: int = 2, **opti
     order = order_for(output, marks, **changes)
     known = {name: options[name] for name in ("overwrite", "skip_existing") if name in options}
     plan, tasks = tasks_of(photos, output, **known)
-    order.prepare()
     control = {name: options[name] for name in ("fail_fast", "stop") if name in options}
-    try:
+    plan.close()
+    with order.sign():
         return list(cluster.run(tasks, order, output, num_workers=num_workers, **control))
-    finally:
-        order.clear()
-        plan.close()
 
 
 def locally(photos: Path, output: Path) -> list[Any]:
@@ -232,17 +229,18 @@ def test_what_a_lost_worker_had_written_is_made_again_and_nothing_else(tmp_path:
     photos = make_photos(tmp_path / "photos", ["a.png"])
     out = tmp_path / "out"
     order = order_for(out, tmp_path)
-    order.prepare()
     plan, (task,) = tasks_of(photos, out)
     plan.close()
-    first = order("first")(task)
+    with order.sign():
+        first, second, third = (order(name) for name in ("first", "second", "third"))
+    first = first(task)
     assert first.status == "edited"
     found = tuple(recorded(out, "first"))
     assert len(found) == 2
-    again = order("second")(replace(task, lost=found))
+    again = second(replace(task, lost=found))
     assert (again.status, again.results) == ("edited", first.results)
     (out / "a-sad.png").write_bytes(b"somebody else's")
-    refused = order("third")(replace(task, lost=found))
+    refused = third(replace(task, lost=found))
     assert isinstance(refused.error, UsageError) and "exists" in str(refused.error)
     assert (out / "a-sad.png").read_bytes() == b"somebody else's"
 
@@ -268,15 +266,15 @@ class BrokenOrder(MadeOrder):
 
 def test_a_worker_that_would_make_other_bytes_or_write_elsewhere_does_not_begin(tmp_path: Path) -> None:
     order = order_for(tmp_path / "out", tmp_path)
-    order.prepare()
-    for other, words in (
-        (replace(order, run="other"), "does not see --output"),
-        (replace(order, version="0.0"), "not 0.0; install the same"),
-        (replace(order, weights_sha256="0"), "has other weights"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            other("part")
-    order.clear()
+    with order.sign():
+        for other, words in (
+            (replace(order, run="other"), "does not see --output"),
+            (replace(order, version="0.0"), "not 0.0; install the same"),
+            (replace(order, weights_sha256="0"), "has other weights"),
+        ):
+            with pytest.raises(UsageError, match=words):
+                other("part")
+    assert not list((tmp_path / "out").iterdir())
     with pytest.raises(UsageError, match="does not see"):
         order("part")
 
@@ -285,13 +283,12 @@ def test_a_worker_that_would_make_other_bytes_or_write_elsewhere_does_not_begin(
 def test_workers_that_cannot_begin_are_the_commands_error(one_node: None, tmp_path: Path) -> None:
     output = tmp_path / "out"
     broken = BrokenOrder(**order_for(output, tmp_path).__dict__)
-    broken.prepare()
     tasks = [Task(Job(tmp_path / "a.png", {"happy": output / "a.png"}))]
     for order, kind, words in (
         (broken, WeightsError, "The weights are missing"),
         (replace(broken, seconds=-1.0), ExprganError, "Workers cannot begin on the cluster"),
     ):
-        with pytest.raises(kind, match=words):
+        with order.sign(), pytest.raises(kind, match=words):
             list(cluster.run(iter(tasks), order, output, num_workers=2))
 
 
@@ -372,8 +369,7 @@ def test_a_node_killed_midway_loses_nothing_and_does_nothing_twice(three_nodes: 
     plan, tasks = tasks_of(photos, out)
     plan.close()
     notes: list[str] = []
-    order.prepare()
-    with cluster.connected(made.address, None) as num_workers:
+    with order.sign(), cluster.connected(made.address, None) as num_workers:
         assert num_workers == 3
         reports, parts = [], set()
         for report in cluster.run(iter(tasks), order, out, num_workers=3, note=notes.append):
