@@ -51,31 +51,34 @@ class RecipeInput(gr.UploadButton):
 def build(desk: Desk) -> gr.Blocks:
     """The page of a desk."""
     with gr.Blocks(title="exprgan", analytics_enabled=False, fill_width=True) as blocks:
+        _html("head.html", elem_classes="exp-head")
         with gr.Row(elem_classes="exp-columns"):
             with gr.Column(elem_classes="exp-left", scale=3, min_width=280):
-                compare = gr.HTML(
-                    None,
-                    html_template=_text("compare.html"),
-                    js_on_load=_text("compare.js"),
-                    elem_classes="exp-view",
-                )
-                status = gr.HTML("", elem_classes="exp-status")
+                compare = _html("compare.html", None, "compare.js", elem_classes="exp-view")
+                status = gr.HTML("", apply_default_css=False, elem_classes="exp-status")
                 with gr.Row(elem_classes="exp-choices"):
                     face = gr.Radio([], label="Face", visible=False, interactive=True)
                     view = gr.Radio(VIEWS, value="photo", label="View", visible=False, interactive=True)
-                photo = PhotoInput(
-                    label="Photo", file_types=list(READABLE_EXTENSIONS), height=110, elem_classes="exp-load"
-                )
+                photo = PhotoInput(label="Photo", file_types=list(READABLE_EXTENSIONS), elem_classes="exp-load")
                 with gr.Row(elem_classes="exp-save"):
-                    save = gr.Button("Save the photo", variant="primary")
-                    save_recipe = gr.Button("Save the recipe")
-                    recipe = RecipeInput("Load a recipe", file_types=[".toml"])
+                    save = gr.Button("Save the photo", variant="primary", min_width=120)
+                    save_recipe = gr.Button("Save the recipe", min_width=120)
+                    recipe = RecipeInput("Load a recipe", file_types=[".toml"], min_width=120)
                 command = gr.Textbox(
-                    label="The same from the command line", interactive=False, max_lines=6, buttons=["copy"]
+                    label="The same from the command line",
+                    interactive=False,
+                    max_lines=6,
+                    buttons=["copy"],
+                    elem_classes="exp-command",
                 )
-                saver = gr.HTML("", html_template="", js_on_load=_text("saver.js"), visible="hidden")
+                saver = _html(None, "", "saver.js", visible="hidden")
             with gr.Column(elem_classes="exp-right", scale=2, min_width=280):
-                panel = gr.HTML(Look().values(), html_template=panel_html(), js_on_load=_text("panel.js"))
+                panel = gr.HTML(
+                    Look().values(),
+                    html_template=panel_html(),
+                    js_on_load=_text("panel.js"),
+                    apply_default_css=False,
+                )
         shown = [compare, status, command]
 
         def open_photo(uploaded: Uploaded | None, values: Any, request: gr.Request) -> list[Any]:
@@ -133,6 +136,17 @@ def build(desk: Desk) -> gr.Blocks:
     return blocks
 
 
+def _html(file: str | None, value: Any = "", script: str | None = None, **options: Any) -> gr.HTML:
+    """A part of the page from files beside this one, with a value that its script shows."""
+    return gr.HTML(
+        value,
+        html_template=_text(file) if file else "",
+        js_on_load=_text(script) if script else None,
+        apply_default_css=False,
+        **options,
+    )
+
+
 def panel_html() -> str:
     """The sliders, as HTML."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -145,8 +159,21 @@ def theme() -> gr.themes.Base:
     """Neutral colours and the system's own fonts."""
     fonts = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Default(
+    neutral = gr.themes.Default(
         primary_hue="teal", secondary_hue="teal", neutral_hue="stone", font=fonts, font_mono=mono
+    )
+    return neutral.set(  # of enough contrast to be read
+        color_accent="*primary_700",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_200",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_border_color_selected="*primary_700",
     )
 
 

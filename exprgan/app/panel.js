@@ -102,6 +102,11 @@ element.addEventListener("change", (event) => {
 });
 element.addEventListener("click", (event) => {
   const preset = event.target.closest("[data-preset]"), splitter = event.target.closest(".exp-split");
+  if (event.target.closest(".exp-reset")) {
+    show({shares: {}, amounts: {}, regions: all("[data-region]").map((box) => box.dataset.region), strength: 1, teeth: "auto"});
+    for (const unit of all(".exp-unit")) apart(unit, "apart" in unit.dataset);
+    tell();
+  }
   if (preset) {
     const again = preset.getAttribute("aria-pressed") === "true";
     for (const range of all("[data-share]")) set(range, !again && range.dataset.share === preset.dataset.preset ? 1 : 0);
@@ -113,6 +118,7 @@ element.addEventListener("dblclick", (event) => {
   set(event.target, event.target.dataset.start);
   tell();
 });
-for (const unit of all(".exp-unit")) apart(unit, unit.classList.contains("exp-apart"));
+for (const unit of all(".exp-unit")) apart(unit, "apart" in unit.dataset);
+if (matchMedia("(max-width: 820px)").matches) for (const group of all("details")) group.open = false;
 show(props.value || read());
 watch("value", () => show(props.value));
