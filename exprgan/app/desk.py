@@ -101,7 +101,11 @@ class Desk:
         ]
         faces = opened.faces()
         boxes = [
-            {"number": row.number, "box": row.box, "chosen": not row.reason and face in (ALL, str(row.number))}
+            {
+                "number": row.number,
+                "box": row.box,
+                "chosen": not row.reason and face in (ALL, str(row.number)),
+            }
             for row in (faces if view == "photo" and len(faces) > 1 else ())
         ]
         width, height = opened.size_px

@@ -24,7 +24,17 @@ LONGEST_LABEL = 60
 """Letters of an expression's label that a file is still named by; longer ones make names that nobody reads."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "Everyday movements": (
-        *("smile", "frown", "brow_raise", "brow_furrow", "eyes_wide", "squint", "blink", "wink", "mouth_open"),
+        *(
+            "smile",
+            "frown",
+            "brow_raise",
+            "brow_furrow",
+            "eyes_wide",
+            "squint",
+            "blink",
+            "wink",
+            "mouth_open",
+        ),
         *("pucker", "sneer"),
     ),
     "Brows": ("AU1", "AU2", "AU4"),
@@ -107,8 +117,12 @@ class Look:
         """
         shares = _numbers(values.get("shares", {}))
         if unknown := set(shares) - set(EXPRESSIONS):
-            raise UsageError(f"There is no expression {min(unknown)!r}; choose from {', '.join(EXPRESSIONS)}.")
-        amounts = {find_control(name)[0]: amount for name, amount in _numbers(values.get("amounts", {})).items()}
+            raise UsageError(
+                f"There is no expression {min(unknown)!r}; choose from {', '.join(EXPRESSIONS)}."
+            )
+        amounts = {
+            find_control(name)[0]: amount for name, amount in _numbers(values.get("amounts", {})).items()
+        }
         regions = values.get("regions", REGIONS)
         if not isinstance(regions, Sequence) or not set(regions) <= set(REGIONS):
             raise UsageError(f"There are no regions {regions!r}; choose from {', '.join(REGIONS)}.")

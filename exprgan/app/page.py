@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import jinja2
 
-from exprgan.app.desk import Desk, OpenedPhoto, Shown, look_of_recipe, trouble_of
+from exprgan.app.desk import Desk, OpenedPhoto, look_of_recipe, trouble_of
 from exprgan.app.look import Look, groups
 from exprgan.app.opened import ALL
 from exprgan.edit.teeth import CHOICES
@@ -28,24 +28,13 @@ def _uploaded(payload: Any) -> Uploaded | None:
     return None if payload is None else (Path(payload.path), payload.orig_name or Path(payload.path).name)
 
 
-class PhotoInput(gr.File):
-    """A file input that leaves no further file behind."""
+def _taking(part: Any) -> Any:
+    """An input for files whose functions get path and name; it leaves no further file behind, as gradio's own would.
 
-    def preprocess(self, payload: Any) -> Uploaded | None:
-        return _uploaded(payload)
-
-    def get_block_name(self) -> str:
-        return "file"
-
-
-class RecipeInput(gr.UploadButton):
-    """A button to upload by that leaves no further file behind."""
-
-    def preprocess(self, payload: Any) -> Uploaded | None:
-        return _uploaded(payload)
-
-    def get_block_name(self) -> str:
-        return "uploadbutton"
+    A class of our own would do, too, but gradio writes a stub beside the source of each.
+    """
+    part.preprocess = _uploaded
+    return part
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -59,11 +48,13 @@ def build(desk: Desk) -> gr.Blocks:
                 with gr.Row(elem_classes="exp-choices"):
                     face = gr.Radio([], label="Face", visible=False, interactive=True)
                     view = gr.Radio(VIEWS, value="photo", label="View", visible=False, interactive=True)
-                photo = PhotoInput(label="Photo", file_types=list(READABLE_EXTENSIONS), elem_classes="exp-load")
+                photo = _taking(
+                    gr.File(label="Photo", file_types=list(READABLE_EXTENSIONS), elem_classes="exp-load")
+                )
                 with gr.Row(elem_classes="exp-save"):
                     save = gr.Button("Save the photo", variant="primary", min_width=120)
                     save_recipe = gr.Button("Save the recipe", min_width=120)
-                    recipe = RecipeInput("Load a recipe", file_types=[".toml"], min_width=120)
+                    recipe = _taking(gr.UploadButton("Load a recipe", file_types=[".toml"], min_width=120))
                 command = gr.Textbox(
                     label="The same from the command line",
                     interactive=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,15 +48,21 @@ def app(
 
         files = find_system(model, weights)
         if files.architecture not in FACE_MODEL_SYSTEMS:
-            raise UsageError("The page needs the face model; leave out --model, or give corrections or face_model.")
+            raise UsageError(
+                "The page needs the face model; leave out --model, or give corrections or face_model."
+            )
         editor = load_editor(files, device, detector, weights_dir, out)
         address = server.address_of(listener)
         if host not in LOCAL:
-            out.note(f"Whoever reaches {host} on port {listener.getsockname()[1]} can use the page; there is no password.")
+            out.note(
+                f"Whoever reaches {host} on port {listener.getsockname()[1]} can use the page; there is no password."
+            )
 
         def ready() -> None:
             out.data({"status": "serving", "address": address}, address)
-            out.note("Open this address in a browser; Ctrl-C ends the page. Photos are kept while it is open, no longer.")
+            out.note(
+                "Open this address in a browser; Ctrl-C ends the page. Photos are kept while it is open, no longer."
+            )
             if open:
                 typer.launch(address)
 

@@ -58,7 +58,9 @@ def test_groups_name_what_there_is() -> None:
 
 
 @given(
-    shares=st.dictionaries(st.sampled_from(EXPRESSIONS), st.integers(0, 150).map(lambda n: n / 100), max_size=3),
+    shares=st.dictionaries(
+        st.sampled_from(EXPRESSIONS), st.integers(0, 150).map(lambda n: n / 100), max_size=3
+    ),
     amounts=st.dictionaries(st.sampled_from(NAMES), HUNDREDTHS, max_size=5),
     regions=st.lists(st.sampled_from(REGIONS), min_size=1, unique=True),
     strength=st.integers(0, 150).map(lambda n: n / 100),
@@ -97,7 +99,9 @@ def test_what_is_as_usual_is_not_said() -> None:
 
 
 def test_long_names_of_files_are_shortened_and_the_command_says_so() -> None:
-    look = Look.of({"amounts": dict.fromkeys(("AU1", "AU2", "AU4", "AU5", "AU6", "AU7", "AU12", "AU25"), 0.5)})
+    look = Look.of(
+        {"amounts": dict.fromkeys(("AU1", "AU2", "AU4", "AU5", "AU6", "AU7", "AU12", "AU25"), 0.5)}
+    )
     assert look.file_name("group.heic") == "group-edited.png"
     assert look.words("group.heic")[-2:] == ["--output", "group-edited.png"]
     assert Look.of({"shares": {"happy": 1}}).file_name("my photo.JPG") == "my photo-happy.JPG"

@@ -116,8 +116,7 @@ def test_a_preview_shows_the_edit_of_the_file(
 ) -> None:
     face = two.first_face()
     small, before = (
-        pixels(jpeg).astype(int)
-        for jpeg in (two.preview(SMILE, face, view).jpeg, two.before(face, view))
+        pixels(jpeg).astype(int) for jpeg in (two.preview(SMILE, face, view).jpeg, two.before(face, view))
     )
     assert small.shape == before.shape
     assert max(small.shape) <= module.PREVIEW_PX
@@ -142,7 +141,9 @@ def test_a_preview_shows_the_edit_of_the_file(
 def test_a_preview_of_nothing_is_the_photo(two: Opened) -> None:
     for look in (Look(), Look.of({"shares": {"happy": 1}, "regions": []})):
         assert two.preview(look, "0", "photo").jpeg == two.before("0", "photo")
-    assert two.preview(Look.of({"shares": {"happy": 1}, "strength": 0}), "0", "photo").jpeg == two.before("0", "photo")
+    assert two.preview(Look.of({"shares": {"happy": 1}, "strength": 0}), "0", "photo").jpeg == two.before(
+        "0", "photo"
+    )
 
 
 def test_small_faces_are_first_shown_from_near(two: Opened, editor: Editor, sample_path: Path) -> None:

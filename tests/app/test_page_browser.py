@@ -51,6 +51,13 @@ def start_server(folder: Path, *options: str) -> Server:
     return Server(process, json.loads(line)["address"], folder)
 
 
+def end(server: Server, number: int) -> int:
+    """Send a signal; the exit code."""
+    server.process.send_signal(number)
+    server.process.communicate(timeout=60)
+    return server.process.returncode
+
+
 def left_in(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
@@ -59,8 +66,7 @@ def left_in(folder: Path) -> list[str]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = start_server(tmp_path_factory.mktemp("tmp"), "--model", "face_model", "--max-mb", "2")
     yield started
-    started.process.send_signal(signal.SIGINT)
-    assert started.process.wait(timeout=30) == 0
+    assert end(started, signal.SIGINT) == 0
     assert left_in(started.folder) == []
 
 
@@ -114,7 +120,8 @@ class Visit:
 
     def wait_for_command(self, part: str) -> None:
         self.page.wait_for_function(
-            "part => document.querySelector('.exp-command :is(textarea, input)').value.includes(part)", arg=part
+            "part => document.querySelector('.exp-command :is(textarea, input)').value.includes(part)",
+            arg=part,
         )
 
     def says(self, part: str) -> None:
@@ -217,9 +224,9 @@ def test_every_input_has_a_label_and_is_reached_by_keyboard(visit: Visit, sample
     before = visit.shown()
     unnamed = visit.page.evaluate(
         """() => Array.from(document.querySelectorAll("input, select, textarea, button")).filter((one) => {
-            if (one.type === "hidden" || one.closest("[hidden]")) return false;
-            const labels = Array.from(one.labels || [], (label) => label.innerText.trim()).join("");
-            return !(labels || one.getAttribute("aria-label") || one.innerText.trim() || one.title);
+            if (one.type === "hidden" || one.type === "file" || one.closest("[hidden]")) return false;
+            const labels = Array.from(one.labels || [], (label) => label.textContent.trim()).join("");
+            return !(labels || one.getAttribute("aria-label") || one.textContent.trim() || one.title);
         }).map((one) => one.outerHTML.slice(0, 200))"""
     )
     assert unnamed == []
@@ -252,14 +259,18 @@ def test_a_narrow_screen_keeps_the_picture_in_sight_and_scrolls_one_way(
         box = visit.page.locator(".exp-after").bounding_box()
         assert box is not None
         assert 0 <= box["y"] < 60
-        background = visit.page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).color")
+        background = visit.page.evaluate(
+            "getComputedStyle(document.querySelector('.gradio-container')).color"
+        )
         channels = [int(word) for word in background[background.index("(") + 1 : -1].split(",")[:3]]
         assert (min(channels) > 150) == (scheme == "dark")  # light letters on dark
     finally:
         visit.context.close()
 
 
-def test_photos_that_do_not_do_are_told_of_on_the_page(visit: Visit, sample_path: Path, tmp_path: Path) -> None:
+def test_photos_that_do_not_do_are_told_of_on_the_page(
+    visit: Visit, sample_path: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes.jpg").write_text("no photo")
     visit.load(tmp_path / "notes.jpg")
     visit.says("notes.jpg")
@@ -306,15 +317,12 @@ def test_a_killed_server_leaves_what_the_next_one_removes(tmp_path: Path, server
     (folder / "half an upload").write_bytes(b"secret")
     running = start_server(tmp_path, "--model", "face_model")
     assert folder.exists()  # that of a server that runs is left
-    killed.process.kill()
-    killed.process.communicate()
-    running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(timeout=30) == 0
+    assert end(killed, signal.SIGKILL) == -signal.SIGKILL
+    assert end(running, signal.SIGTERM) == 0
     assert folder.exists()
     last = start_server(tmp_path, "--model", "face_model")
     assert not folder.exists()
-    last.process.send_signal(signal.SIGINT)
-    assert last.process.wait(timeout=30) == 0
+    assert end(last, signal.SIGINT) == 0
     assert left_in(tmp_path) == []
 
 
