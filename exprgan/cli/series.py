@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exprgan.cli import options
-from exprgan.cli.edit import edit_batch, load_editor, rows_in, show_dry_run
+from exprgan.cli.edit import check_teeth_options, edit_batch, load_editor, rows_in, show_dry_run
 from exprgan.cli.output import Format, Output, start
 from exprgan.edit.plan import PlanOptions, plan_jobs
 from exprgan.errors import UsageError
@@ -61,6 +61,7 @@ def series(
         ),
     ] = None,
     face: options.FaceOption = "largest",
+    teeth: options.TeethOption = "auto",
     overwrite: options.OverwriteOption = False,
     skip_existing: options.SkipExistingOption = False,
     recursive: options.RecursiveOption = True,
@@ -88,17 +89,18 @@ def series(
     files = find_system(model, weights)
     if files.architecture not in FACE_MODEL_SYSTEMS:
         raise UsageError("series needs the face model; leave out --model, or give corrections or face_model.")
+    check_teeth_options(teeth, shows_teeth=True)
     if grid is not None:
         path = _grid_path(sources, grid, output, overwrite=overwrite)
         shares = [round(number / (steps - 1), 3) for number in range(steps)]
         blends = grid_of(grid, shares)
         editor = load_editor(files, device, detector, weights_dir, out)
-        _draw_grid(Path(sources[0]), editor, face, blends, shares, path, out)
+        _draw_grid(Path(sources[0]), editor, (face, teeth), blends, shares, path, out)
         return
     assert design is not None
     if output is None or output.suffix:
         raise UsageError("A set needs --output FOLDER.")
-    from exprgan.edit.batch import EditSettings, PhotoWork, weights_hash
+    from exprgan.edit.batch import EditSettings, PhotoWork, make_folder, weights_hash
     from exprgan.edit.manifest import Manifest
 
     wanted = load_design(design)
@@ -119,7 +121,9 @@ def series(
         ),
     )
     manifest = Manifest(output)
-    settings = EditSettings(face, detector, not no_provenance, strip_metadata, model, crop_px=wanted.crop_px)
+    settings = EditSettings(
+        face, detector, not no_provenance, strip_metadata, model, teeth, crop_px=wanted.crop_px
+    )
     work = PhotoWork(
         None if dry_run else load_editor(files, device, detector, weights_dir, out),
         settings,
@@ -132,7 +136,7 @@ def series(
     if dry_run:
         show_dry_run(plan, work, out)
         return
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     with rows_in(table or output / TABLE, work, files):
         edit_batch(plan, work, jobs, fail_fast, out)
 
@@ -153,7 +157,7 @@ def _grid_path(sources: list[str], words: str, output: Path | None, *, overwrite
 def _draw_grid(
     source: Path,
     editor: Editor,
-    face: str,
+    face_and_teeth: tuple[str, str],
     blends: tuple[tuple[Expression, Expression], list[list[Expression]]],
     shares: list[float],
     path: Path,
@@ -165,8 +169,9 @@ def _draw_grid(
     from exprgan.photos import image_io
 
     (first, second), rows = blends
+    face, teeth = face_and_teeth
     with one_thread():
-        scene = editor.prepare(image_io.read(source), face)
+        scene = editor.prepare(image_io.read(source), face, teeth=teeth)
         with out.progress(len(shares) ** 2, "drawing") as advance:
             results = []
             for row in rows:
