@@ -9,7 +9,7 @@ from pathlib import Path
 FLOORS = (
     ("exprgan.__main__",),
     ("exprgan.cli", "exprgan.bench"),
-    ("exprgan.evaluation",),
+    ("exprgan.app", "exprgan.evaluation"),
     ("exprgan.training",),
     ("exprgan.samples",),
     ("exprgan.teacher",),

@@ -10,6 +10,7 @@ import typer
 
 from exprgan.cli import (
     animate,
+    app_command,
     data,
     doctor,
     edit,
@@ -85,6 +86,11 @@ app.command(
         "exprgan series photo.jpg --grid happy,surprise",
     ),
 )(series.series)
+app.command(
+    "app",
+    short_help="Edit a photo by sliders, in the browser.",
+    epilog=options.examples("exprgan app --open", "exprgan app --port 8000 --max-mb 20"),
+)(app_command.app)
 app.command(
     "expressions",
     short_help="List what faces can be asked to show.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exprgan.cli import options
+from exprgan.cli.edit import check_teeth_options
 from exprgan.cli.edit_report import faces_record
 from exprgan.cli.output import Format, start
 from exprgan.cli.signing import signer_of
@@ -64,6 +65,7 @@ def animate(
     ] = 1024,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel in a WebP.")] = False,
     face: options.FaceOption = "largest",
+    teeth: options.TeethOption = "auto",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -116,6 +118,7 @@ def animate(
     kind = moving.format_of(path)
     files = find_system(model, weights)
     only_eight = files.architecture not in FACE_MODEL_SYSTEMS
+    check_teeth_options(teeth, shows_teeth=not only_eight)
     for expression in (*stops.values(), *shown):
         expression.check(1.0, only_eight=only_eight and bool(expression.classes or expression.controls))
     photo = image_io.read(source)
@@ -128,7 +131,7 @@ def animate(
     pixels = resized(colour.srgb_uint8(photo), size or max(photo.size_hw), even=kind == "MP4")
     still = Photo(pixels=pixels, format="PNG", mode="L" if photo.is_grey else "RGB", path=source)
     with one_thread():  # so that frames do not depend on the number of cores
-        scene = editor.prepare(still, face)
+        scene = editor.prepare(still, face, teeth=teeth)
         results: list[EditResult] = [editor.edit(scene, stop, strength) for stop in stops.values()]
     notes = list(dict.fromkeys(note for result in results for note in left_alone(result.faces)))
     if signer is not None:

@@ -82,14 +82,7 @@ def edit(
         ),
     ] = "1",
     face: options.FaceOption = "largest",
-    teeth: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Teeth of opened mouths: auto (their own if seen), even, broad, oval, gapped, crowded, worn or young.",
-            autocompletion=options.complete_teeth,
-        ),
-    ] = "auto",
+    teeth: options.TeethOption = "auto",
     teeth_from: Annotated[
         Path | None,
         typer.Option(
@@ -203,7 +196,7 @@ def edit(
     files = find_system(model, weights)  # refuses a wrong name before anything else is done
     for expression, factor in asked.values():
         expression.check(factor, only_eight=files.architecture not in FACE_MODEL_SYSTEMS)
-    _check_teeth(teeth, teeth_from, shows_teeth=files.architecture in FACE_MODEL_SYSTEMS)
+    check_teeth_options(teeth, teeth_from, shows_teeth=files.architecture in FACE_MODEL_SYSTEMS)
     source_of_teeth = None if teeth_from is None else image_io.read_bytes(teeth_from)
     settings = EditSettings(
         face,
@@ -287,7 +280,8 @@ def _teeth_from(editor: Editor, photo: bytes) -> Teeth:
         return editor.teeth_from(photo)
 
 
-def _check_teeth(name: str, photo: Path | None, *, shows_teeth: bool) -> None:
+def check_teeth_options(name: str, photo: Path | None = None, *, shows_teeth: bool) -> None:
+    """Raise unless the teeth of --teeth, and of --teeth-from where there is one, can be shown."""
     from exprgan.edit.teeth import check_teeth
 
     check_teeth(name)

@@ -64,6 +64,15 @@ RegionOption = Annotated[
         show_default=False,
     ),
 ]
+TeethOption = Annotated[
+    str,
+    typer.Option(
+        "--teeth",
+        metavar="NAME",
+        help="Teeth of opened mouths: auto (their own if seen), even, broad, oval, gapped, crowded, worn or young.",
+        autocompletion=complete_teeth,
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="human text, or json: one object a line.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print errors alone (with --format json also the data).")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exprgan.cli import options
-from exprgan.cli.edit import edit_batch, load_editor, rows_in
+from exprgan.cli.edit import check_teeth_options, edit_batch, load_editor, rows_in
 from exprgan.cli.edit_batch import show_dry_run
 from exprgan.cli.output import Format, Output, start
 from exprgan.cli.signing import check_results, results_of, signer_of
@@ -63,6 +63,7 @@ def series(
         ),
     ] = None,
     face: options.FaceOption = "largest",
+    teeth: options.TeethOption = "auto",
     overwrite: options.OverwriteOption = False,
     skip_existing: options.SkipExistingOption = False,
     recursive: options.RecursiveOption = True,
@@ -94,6 +95,7 @@ def series(
     files = find_system(model, weights)
     if files.architecture not in FACE_MODEL_SYSTEMS:
         raise UsageError("series needs the face model; leave out --model, or give corrections or face_model.")
+    check_teeth_options(teeth, shows_teeth=True)
     signer = signer_of(c2pa_cert, c2pa_key, c2pa_timestamp, no_provenance=no_provenance, dry_run=dry_run)
     if grid is not None:
         if signer is not None:
@@ -104,12 +106,12 @@ def series(
         shares = [round(number / (steps - 1), 3) for number in range(steps)]
         blends = grid_of(grid, shares)
         editor = load_editor(files, device, detector, weights_dir, runtime, out)
-        _draw_grid(Path(sources[0]), editor, face, blends, shares, path, out)
+        _draw_grid(Path(sources[0]), editor, (face, teeth), blends, shares, path, out)
         return
     assert design is not None
     if output is None or output.suffix:
         raise UsageError("A set needs --output FOLDER.")
-    from exprgan.edit.batch import EditSettings, PhotoWork, weights_hash
+    from exprgan.edit.batch import EditSettings, PhotoWork, make_folder, weights_hash
     from exprgan.edit.manifest import Manifest
 
     wanted = load_design(design)
@@ -137,6 +139,7 @@ def series(
         not no_provenance,
         strip_metadata,
         model,
+        teeth,
         crop_px=wanted.crop_px,
         signed_by=signer.fingerprint if signer else "",
     )
@@ -153,7 +156,7 @@ def series(
     if dry_run:
         show_dry_run(plan.jobs, work, out)
         return
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     with rows_in(table or output / TABLE, work, files):
         edit_batch(plan, work, jobs, fail_fast, out)
 
@@ -174,7 +177,7 @@ def _grid_path(sources: list[str], words: str, output: Path | None, *, overwrite
 def _draw_grid(
     source: Path,
     editor: Editor,
-    face: str,
+    face_and_teeth: tuple[str, str],
     blends: tuple[tuple[Expression, Expression], list[list[Expression]]],
     shares: list[float],
     path: Path,
@@ -186,8 +189,9 @@ def _draw_grid(
     from exprgan.photos import image_io
 
     (first, second), rows = blends
+    face, teeth = face_and_teeth
     with one_thread():
-        scene = editor.prepare(image_io.read(source), face)
+        scene = editor.prepare(image_io.read(source), face, teeth=teeth)
         with out.progress(len(shares) ** 2, "drawing") as advance:
             results = []
             for row in rows:

@@ -233,12 +233,12 @@ def test_what_a_lost_worker_had_written_is_made_again_and_nothing_else(tmp_path:
     plan.close()
     with order.sign():
         first, second, third = (order(name) for name in ("first", "second", "third"))
-    first = first(task)
-    assert first.status == "edited"
+    done = first(task)
+    assert done.status == "edited"
     found = tuple(recorded(out, "first"))
     assert len(found) == 2
     again = second(replace(task, lost=found))
-    assert (again.status, again.results) == ("edited", first.results)
+    assert (again.status, again.results) == ("edited", done.results)
     (out / "a-sad.png").write_bytes(b"somebody else's")
     refused = third(replace(task, lost=found))
     assert isinstance(refused.error, UsageError) and "exists" in str(refused.error)

@@ -163,3 +163,29 @@ def test_options_of_the_command(run_cli: RunCli, editor: Editor, sample_path: Pa
     assert refused.code == 2
     assert "smiles widely" in refused.stderr
     assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize("command", ["animate", "series"])
+def test_animations_and_series_take_the_teeth_that_are_named(
+    run_cli: RunCli, sample_path: Path, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "design.toml").write_text(
+        "strengths = [1]\n[expressions]\nwide = { controls = { AU27 = 1 } }\n"
+    )
+    shown = []
+    for teeth in ("even", "gapped"):
+        out = tmp_path / teeth
+        words = {
+            "animate": ["animate", sample_path, "--au", "27=1", "--no-back", "--fps", "1", "--seconds", "2"],
+            "series": ["series", sample_path, "--design", tmp_path / "design.toml"],
+        }[command]
+        output = out / "a.png" if command == "animate" else out
+        result = run_cli(*words, "--teeth", teeth, "--model", "face_model", "--output", output)
+        assert result.code == 0, result.stderr
+        shown.append(
+            next(path for path in sorted(out.rglob("*")) if path.suffix in (".png", ".jpg")).read_bytes()
+        )
+    assert shown[0] != shown[1]
+    wrong = run_cli(*words, "--teeth", "golden", "--output", tmp_path / "b.png")
+    assert wrong.code == 2
+    assert "no teeth called 'golden'" in wrong.stderr
