@@ -17,17 +17,21 @@ from exprgan.cli.output import Format, start
 
 _PACKAGES = (
     "torch",
-    "torchvision",
+    "onnxruntime",
     "numpy",
-    "opencv-python",
+    "opencv-python-headless",
     "pillow",
     "safetensors",
     "huggingface-hub",
     "facexlib",
+    "torchvision",
     "pillow-heif",
     "c2pa-python",
 )
 _NOT_NEEDED = {
+    "onnxruntime": "only --runtime onnx needs it: pip install 'exprgan[onnx]'",
+    "facexlib": "only --detector retinaface needs it: pip install 'exprgan[retinaface]'",
+    "torchvision": "only --detector retinaface needs it",
     "pillow-heif": "only HEIC photos need it: pip install 'exprgan[heif]'",
     "c2pa-python": "only signed results need it: pip install 'exprgan[c2pa]'",
 }
@@ -73,8 +77,10 @@ def _version(package: str) -> str:
     except metadata.PackageNotFoundError:
         if package in _NOT_NEEDED:
             return f"not installed ({_NOT_NEEDED[package]})"
-        if package == "opencv-python":  # the same without windows, as on servers
-            return f"{metadata.version('opencv-python-headless')} (headless)"
+        if package == "opencv-python-headless":  # the same with windows, as facexlib brings it
+            return f"{metadata.version('opencv-python')} (with windows)"
+        if package == "torch" and importlib.util.find_spec("onnxruntime"):
+            return "not installed (edits go by ONNX Runtime; training and the baselines need it)"
         raise
 
 
@@ -88,11 +94,17 @@ def _opencv() -> str:
             ) from error
         raise
     if not hasattr(cv2, "CascadeClassifier"):
-        raise ImportError("this OpenCV has no CascadeClassifier; pip install 'opencv-python>=4.8,<5'")
+        raise ImportError(
+            "this OpenCV has no CascadeClassifier; pip install 'opencv-python-headless>=4.8,<5'"
+        )
     return f"{cv2.__version__} with cascades"
 
 
 def _devices() -> str:
+    if not importlib.util.find_spec("torch"):
+        import onnxruntime
+
+        return f"by ONNX Runtime: {', '.join(onnxruntime.get_available_providers())}"
     import torch
 
     cpu = [f"{torch.get_num_threads()} threads", *_memory(), torch.backends.cpu.get_cpu_capability()]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan import files
-from exprgan.errors import WeightsError
+from exprgan.errors import UsageError, WeightsError
 from exprgan.faces.detect import DetectorConfig, distinct_faces, faces_of
 from exprgan.faces.face import Face
 from exprgan.faces.landmarks import Landmarker
@@ -101,6 +101,7 @@ def load_network(weights_dir: Path | str | None = None, device: str = "cpu") -> 
         device: Where the network goes.
 
     Raises:
+        UsageError: facexlib is not installed.
         WeightsError: No weights and no network to download them, or a file that is not the recorded one.
     """
     import torch
@@ -115,8 +116,16 @@ def load_network(weights_dir: Path | str | None = None, device: str = "cpu") -> 
         ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # facexlib asks torchvision in an old way
-        from facexlib.detection.retinaface import RetinaFace
-
+        try:
+            from facexlib.detection.retinaface import RetinaFace
+        except (
+            ImportError,
+            RuntimeError,
+        ) as error:  # the latter where torchvision is built for another torch
+            raise UsageError(
+                f"The detector retinaface needs facexlib and a torchvision that goes with torch ({error}); run "
+                '`pip install "exprgan[retinaface]"`, or leave out --detector retinaface.'
+            ) from error
         net: nn.Module = RetinaFace(network_name="resnet50", half=False, device=torch.device(device))
     try:
         net.load_state_dict({name.removeprefix("module."): tensor for name, tensor in stored.items()})

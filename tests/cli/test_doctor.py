@@ -52,9 +52,9 @@ def test_a_package_that_is_missing_fails_and_what_can_be_done_without_does_not(
     version, find_spec = importlib.metadata.version, importlib.util.find_spec
 
     def lacking(name: str) -> str:
-        if name == "opencv-python-headless":
+        if name == "opencv-python":
             return "4.9"
-        if name in ("facexlib", "pillow-heif", "c2pa-python", "opencv-python"):
+        if name in ("safetensors", "facexlib", "pillow-heif", "c2pa-python", "opencv-python-headless"):
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
@@ -66,10 +66,11 @@ def test_a_package_that_is_missing_fails_and_what_can_be_done_without_does_not(
     )
     code, checks = _checks(run_cli)
     assert code == 1
-    assert [name for name, line in checks.items() if not line["ok"]] == ["facexlib"]
+    assert [name for name, line in checks.items() if not line["ok"]] == ["safetensors"]
+    assert "exprgan[retinaface]" in checks["facexlib"]["value"]
     assert "exprgan[heif]" in checks["pillow-heif"]["value"]
     assert "exprgan[c2pa]" in checks["c2pa-python"]["value"]
-    assert checks["opencv-python"]["value"] == "4.9 (headless)"
+    assert checks["opencv-python-headless"]["value"] == "4.9 (with windows)"
     assert checks["formats"]["value"].endswith("without HEIC")
 
 
