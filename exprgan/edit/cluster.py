@@ -203,6 +203,20 @@ def _sendable(error: BaseException) -> Any:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
+def check_installed() -> None:
+    """Raise unless Ray is there.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        from ray import is_initialized  # noqa: F401  # a folder called ray would do for `import ray`
+    except ImportError as error:
+        raise UsageError(
+            '--engine ray needs Ray, which is missing; pip install "exprgan[ray]" on all machines of the cluster.'
+        ) from error
+
+
 @contextmanager
 def connected(address: str | None, num_workers: int | None) -> Iterator[int]:
     """Be part of a Ray cluster inside the block, and give the number of workers to begin there.
@@ -215,12 +229,9 @@ def connected(address: str | None, num_workers: int | None) -> Iterator[int]:
     Raises:
         UsageError: Ray is not installed, or no cluster answers at the address.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            '--engine ray needs Ray, which is missing; pip install "exprgan[ray]" on all machines of the cluster.'
-        ) from error
+    check_installed()
+    import ray
+
     if ray.is_initialized():
         yield num_workers or _num_cores()
         return
