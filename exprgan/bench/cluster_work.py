@@ -207,8 +207,11 @@ def measure(
         root = Path(temporary)
         for count in counts:
             make_small(photos, count, root / f"photos{count}")
-        ways = {f"local, --jobs {number}": ("--jobs", str(number)) for number in workers}
-        ways |= {f"ray, --jobs {number}": ("--engine", "ray", "--jobs", str(number)) for number in workers}
+        ways: dict[str, tuple[str, ...]] = {
+            f"local, --jobs {number}": ("--jobs", str(number)) for number in local
+        }
+        for number in workers:
+            ways[f"ray, --jobs {number}"] = ("--engine", "ray", "--jobs", str(number))
         for turn in range(rounds):
             for name, words in ways.items():
                 for count in counts:

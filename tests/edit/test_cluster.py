@@ -232,8 +232,8 @@ def test_what_a_lost_worker_had_written_is_made_again_and_nothing_else(tmp_path:
     plan, (task,) = tasks_of(photos, out)
     plan.close()
     with order.sign():
-        first, second, third = (order(name) for name in ("first", "second", "third"))
-    first = first(task)
+        begin, second, third = (order(name) for name in ("first", "second", "third"))
+    first = begin(task)
     assert first.status == "edited"
     found = tuple(recorded(out, "first"))
     assert len(found) == 2

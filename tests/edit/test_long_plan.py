@@ -112,7 +112,8 @@ def test_it_needs_a_folder_and_gives_the_folders_of_results(tmp_path: Path) -> N
 
 def test_the_record_of_all_parts_is_looked_up_job_by_job(tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
-    source.mkdir(), out.mkdir()
+    source.mkdir()
+    out.mkdir()
     for name in ("a.png", "b.png"):
         (source / name).touch()
 
