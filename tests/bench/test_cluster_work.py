@@ -31,7 +31,10 @@ def test_small_copies_are_small_and_all_different(tmp_path: Path, sample_path: P
     cluster_work.make_small(tmp_path / "photos", 4, tmp_path / "small")
     paths = sorted((tmp_path / "small").iterdir())
     assert len({path.read_bytes() for path in paths}) == 4
-    sides = [max(Image.open(path).size) for path in paths]
+    sides = []
+    for path in paths:
+        with Image.open(path) as photo:
+            sides.append(max(photo.size))
     assert sides == [448, 449, 450, 451]
 
 
