@@ -149,9 +149,8 @@ class Order:
 
         def do(task: Task) -> PhotoReport:
             manifest.know(task.lost)
-            work.ours = frozenset(
-                path for path in task.job.targets if places.exists(path) and manifest.is_whole(path)
-            )
+            written = task.job.targets if task.lost else []
+            work.ours = frozenset(path for path in written if places.exists(path) and manifest.is_whole(path))
             manifest.know(task.recorded)
             return work(task.job)
 
@@ -327,7 +326,7 @@ def run(
     left, again = iter(tasks), deque[Task]()
     stop = stop or threading.Event()
     halted = is_told = False
-    begun = time.monotonic()
+    alive = time.monotonic()  # when a worker was last seen
     names = Manifest(output, entries=())
     try:
         while True:
@@ -360,9 +359,11 @@ def run(
                     )
                     halted = halted or fail_fast
                     yield report
-            if not pool.was_ready and not is_told and time.monotonic() - begun > _PATIENCE_S:
+            if pool.idle or pool.in_work:
+                alive, is_told = time.monotonic(), False
+            elif not is_told and time.monotonic() - alive > _PATIENCE_S:
                 is_told = True
-                note("The cluster has no free core yet; the batch begins once it has.")
+                note("The cluster has no free core; the batch goes on once it has. Ctrl-C ends it.")
     finally:
         pool.close()
 
@@ -385,7 +386,6 @@ class _Pool:
         self._class = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=0)(_Worker)
         self._waiting: dict[Any, tuple[_Handle, Task | None]] = {}
         self.idle: list[_Handle] = []
-        self.was_ready = False
         self._failed_starts = 0
 
     @property
@@ -440,7 +440,7 @@ class _Pool:
             if task is None:
                 if answer is not None:
                     raise answer
-                self.was_ready, self._failed_starts = True, 0
+                self._failed_starts = 0
             else:
                 report, cause = answer
                 if report.error is not None:

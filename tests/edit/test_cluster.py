@@ -309,6 +309,23 @@ def test_tasks_are_taken_no_faster_than_they_are_done(one_node: None, tmp_path: 
     assert num_done == 200 and most <= 2
 
 
+def test_a_cluster_without_a_free_core_is_told_of_and_can_be_left(
+    one_node: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 0.2)
+    stop, notes = threading.Event(), []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        stop.set()
+
+    tasks = [Task(Job(tmp_path / "a.png", {}))]
+    assert (
+        list(cluster.run(tasks, Refusing(), tmp_path, num_workers=1, num_gpus=1, stop=stop, note=note)) == []
+    )
+    assert len(notes) == 1 and "no free core" in notes[0]
+
+
 class Refusing:
     def __call__(self, part: str) -> Any:
         def do(task: Task) -> batch.PhotoReport:
