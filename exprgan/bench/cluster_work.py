@@ -208,9 +208,10 @@ def measure(
         for count in counts:
             make_small(photos, count, root / f"photos{count}")
         ways: dict[str, tuple[str, ...]] = {
-            f"local, --jobs {number}": ("--jobs", str(number)) for number in workers
+            f"local, --jobs {number}": ("--jobs", str(number)) for number in local
         }
-        ways |= {f"ray, --jobs {number}": ("--engine", "ray", "--jobs", str(number)) for number in workers}
+        for number in workers:
+            ways[f"ray, --jobs {number}"] = ("--engine", "ray", "--jobs", str(number))
         for turn in range(rounds):
             for name, words in ways.items():
                 for count in counts:

@@ -66,6 +66,7 @@ app.command(
         "exprgan edit photo.jpg --to happy --region mouth",
         "exprgan edit photo.jpg --to all --output sheet/",
         "exprgan edit photos/ --to happy --output edited/ --skip-existing",
+        "exprgan edit s3://me/photos --output s3://me/edited --engine ray",
         "exprgan edit - --to happy < photo.jpg > happy.jpg",
     ),
 )(edit.edit)

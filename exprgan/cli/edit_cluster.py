@@ -34,9 +34,11 @@ def edit_on_ray(
 ) -> None:
     """Plan a batch, and let the workers of a cluster do it; arguments as for `edit`."""
     from exprgan.edit.batch import remove_stale_parts
-    from exprgan.edit.cluster import connected, has_gpus, run
+    from exprgan.edit.cluster import check_installed, connected, has_gpus, run
     from exprgan.edit.long_plan import LongPlan
 
+    if not dry_run:
+        check_installed()
     out.detail("Reading the names of the photos.")
     with closing(LongPlan(sources, plan_options)) as plan:
         if dry_run:

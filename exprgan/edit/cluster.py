@@ -149,9 +149,8 @@ class Order:
 
         def do(task: Task) -> PhotoReport:
             manifest.know(task.lost)
-            work.ours = frozenset(
-                path for path in task.job.targets if places.exists(path) and manifest.is_whole(path)
-            )
+            written = task.job.targets if task.lost else []
+            work.ours = frozenset(path for path in written if places.exists(path) and manifest.is_whole(path))
             manifest.know(task.recorded)
             return work(task.job)
 
@@ -208,6 +207,20 @@ def _sendable(error: BaseException) -> Any:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
+def check_installed() -> None:
+    """Raise unless Ray is there.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        from ray import is_initialized  # noqa: F401  # a folder called ray would do for `import ray`
+    except ImportError as error:
+        raise UsageError(
+            '--engine ray needs Ray, which is missing; pip install "exprgan[ray]" on all machines of the cluster.'
+        ) from error
+
+
 @contextmanager
 def connected(address: str | None, num_workers: int | None) -> Iterator[int]:
     """Be part of a Ray cluster inside the block, and give the number of workers to begin there.
@@ -220,12 +233,9 @@ def connected(address: str | None, num_workers: int | None) -> Iterator[int]:
     Raises:
         UsageError: Ray is not installed, or no cluster answers at the address.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            '--engine ray needs Ray, which is missing; pip install "exprgan[ray]" on all machines of the cluster.'
-        ) from error
+    check_installed()
+    import ray
+
     if ray.is_initialized():
         yield num_workers or _num_cores()
         return
@@ -321,7 +331,7 @@ def run(
     left, again = iter(tasks), deque[Task]()
     stop = stop or threading.Event()
     halted = is_told = False
-    begun = time.monotonic()
+    alive = time.monotonic()  # when a worker was last seen
     names = Manifest(output, entries=())
     try:
         while True:
@@ -354,9 +364,11 @@ def run(
                     )
                     halted = halted or fail_fast
                     yield report
-            if not pool.was_ready and not is_told and time.monotonic() - begun > _PATIENCE_S:
+            if pool.idle or pool.in_work:
+                alive, is_told = time.monotonic(), False
+            elif not is_told and time.monotonic() - alive > _PATIENCE_S:
                 is_told = True
-                note("The cluster has no free core yet; the batch begins once it has.")
+                note("The cluster has no free core; the batch goes on once it has. Ctrl-C ends it.")
     finally:
         pool.close()
 
@@ -379,7 +391,6 @@ class _Pool:
         self._class = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=0)(_Worker)
         self._waiting: dict[Any, tuple[_Handle, Task | None]] = {}
         self.idle: list[_Handle] = []
-        self.was_ready = False
         self._failed_starts = 0
 
     @property
@@ -434,7 +445,7 @@ class _Pool:
             if task is None:
                 if answer is not None:
                     raise answer
-                self.was_ready, self._failed_starts = True, 0
+                self._failed_starts = 0
             else:
                 report, cause = answer
                 if report.error is not None:

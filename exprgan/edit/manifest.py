@@ -27,7 +27,7 @@ from exprgan.photos.decode import reason
 MANIFEST_NAME = ".exprgan-manifest.jsonl"
 PARTS = ".exprgan-manifest"
 """Folder in the output folder with the parts of several processes."""
-LINES_PER_OBJECT = 256
+LINES_PER_OBJECT = 64
 """Lines of a file in a store, which is written anew with each of them."""
 
 

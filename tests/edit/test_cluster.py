@@ -232,13 +232,13 @@ def test_what_a_lost_worker_had_written_is_made_again_and_nothing_else(tmp_path:
     plan, (task,) = tasks_of(photos, out)
     plan.close()
     with order.sign():
-        first, second, third = (order(name) for name in ("first", "second", "third"))
-    done = first(task)
-    assert done.status == "edited"
+        begin, second, third = (order(name) for name in ("first", "second", "third"))
+    first = begin(task)
+    assert first.status == "edited"
     found = tuple(recorded(out, "first"))
     assert len(found) == 2
     again = second(replace(task, lost=found))
-    assert (again.status, again.results) == ("edited", done.results)
+    assert (again.status, again.results) == ("edited", first.results)
     (out / "a-sad.png").write_bytes(b"somebody else's")
     refused = third(replace(task, lost=found))
     assert isinstance(refused.error, UsageError) and "exists" in str(refused.error)
@@ -307,6 +307,23 @@ def test_tasks_are_taken_no_faster_than_they_are_done(one_node: None, tmp_path: 
         most = max(most, num_taken - num_done)
         assert str(report.error) == "no"
     assert num_done == 200 and most <= 2
+
+
+def test_a_cluster_without_a_free_core_is_told_of_and_can_be_left(
+    one_node: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 0.2)
+    stop, notes = threading.Event(), []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        stop.set()
+
+    tasks = [Task(Job(tmp_path / "a.png", {}))]
+    assert (
+        list(cluster.run(tasks, Refusing(), tmp_path, num_workers=1, num_gpus=1, stop=stop, note=note)) == []
+    )
+    assert len(notes) == 1 and "no free core" in notes[0]
 
 
 class Refusing:

@@ -62,7 +62,7 @@ def test_names_split_and_join_like_paths() -> None:
     assert str(name) == "photos/a b.jpg"
     assert str(place("memory://out") / name) == "memory://out/photos/a b.jpg"
     assert Path("out") / name == Path("out/photos/a b.jpg")
-    assert pickle.loads(pickle.dumps(path)) == path and hash(path) == hash(place(str(path)))
+    assert pickle.loads(pickle.dumps(path)) == path and len({path, place(str(path))}) == 1
     assert str(place("s3://bucket/photos/")) == "s3://bucket/photos"
 
 
