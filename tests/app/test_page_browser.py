@@ -116,11 +116,11 @@ class Visit:
         return self.shown()
 
     def command(self) -> str:
-        return str(self.page.input_value(".exp-command textarea, .exp-command input"))
+        return str(self.page.input_value("#exp-command"))
 
     def wait_for_command(self, part: str) -> None:
         self.page.wait_for_function(
-            "part => document.querySelector('.exp-command :is(textarea, input)').value.includes(part)",
+            "part => document.querySelector('#exp-command').value.includes(part)",
             arg=part,
         )
 
