@@ -55,13 +55,7 @@ def build(desk: Desk) -> gr.Blocks:
                     save = gr.Button("Save the photo", variant="primary", min_width=120)
                     save_recipe = gr.Button("Save the recipe", min_width=120)
                     recipe = _taking(gr.UploadButton("Load a recipe", file_types=[".toml"], min_width=120))
-                command = gr.Textbox(
-                    label="The same from the command line",
-                    interactive=False,
-                    max_lines=6,
-                    buttons=["copy"],
-                    elem_classes="exp-command",
-                )
+                command = _html("command.html", "", "command.js", elem_classes="exp-below")
                 saver = _html(None, "", "saver.js", visible="hidden")
             with gr.Column(elem_classes="exp-right", scale=2, min_width=280):
                 panel = gr.HTML(
@@ -104,7 +98,7 @@ def build(desk: Desk) -> gr.Blocks:
 
         quiet = {"show_progress": "hidden"}
         photo.upload(
-            _told(open_photo, 6, status_at=1),
+            _told(open_photo, 6, status_at=1, emptied_at=3),
             [photo, panel],
             [compare, status, command, photo, face, view],
             show_progress_on=[compare],
@@ -183,8 +177,10 @@ def _of_photo(opened: OpenedPhoto) -> list[Any]:
     ]
 
 
-def _told(answer: Callable[..., list[Any]], count: int, *, status_at: int) -> Callable[..., list[Any]]:
-    """An answer of so many values; of an error, the status alone tells."""
+def _told(
+    answer: Callable[..., list[Any]], count: int, *, status_at: int, emptied_at: int | None = None
+) -> Callable[..., list[Any]]:
+    """An answer of so many values; of an error, the status alone tells, and an input is emptied for the next file."""
 
     @wraps(answer)
     def tell(*values: Any) -> list[Any]:
@@ -193,6 +189,8 @@ def _told(answer: Callable[..., list[Any]], count: int, *, status_at: int) -> Ca
         except Exception as error:  # what goes wrong must be seen on the page
             told = [gr.skip() for _ in range(count)]
             told[status_at] = trouble_of(error)
+            if emptied_at is not None:
+                told[emptied_at] = None
             return told
 
     return tell

@@ -116,11 +116,11 @@ class Visit:
         return self.shown()
 
     def command(self) -> str:
-        return str(self.page.input_value(".exp-command textarea, .exp-command input"))
+        return str(self.page.input_value("#exp-command"))
 
     def wait_for_command(self, part: str) -> None:
         self.page.wait_for_function(
-            "part => document.querySelector('.exp-command :is(textarea, input)').value.includes(part)",
+            "part => document.querySelector('#exp-command').value.includes(part)",
             arg=part,
         )
 
@@ -281,7 +281,7 @@ def test_photos_that_do_not_do_are_told_of_on_the_page(
     Image.fromarray(noise).save(tmp_path / "huge.png")
     assert (tmp_path / "huge.png").stat().st_size > 2e6
     visit.load(tmp_path / "huge.png")
-    visit.page.wait_for_function("document.body.innerText.includes('File size exceeds')")
+    visit.page.wait_for_function("document.body.innerText.includes('exceed the maximum allowed size')")
     visit.load(sample_path)  # and it goes on
     visit.shown()
 
