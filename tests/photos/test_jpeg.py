@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,11 @@ from exprgan.photos import image_io
 from tests.photos.made_files import edited, saved, scene
 
 
+def jpeg(data: bytes) -> Any:
+    """The file with its tables, which `Image.open` does not promise to types."""
+    return JpegImageFile(BytesIO(data))
+
+
 @pytest.mark.parametrize("quality", [60, 85, 97])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 def test_jpeg_is_saved_with_the_sources_tables_and_subsampling(quality: int, subsampling: int) -> None:
@@ -22,7 +28,7 @@ def test_jpeg_is_saved_with_the_sources_tables_and_subsampling(quality: int, sub
     )
     photo = image_io.read(data)
     out_data = image_io.encode(photo, edited(photo))
-    with JpegImageFile(BytesIO(data)) as source, JpegImageFile(BytesIO(out_data)) as out:
+    with jpeg(data) as source, jpeg(out_data) as out:
         assert out.quantization == source.quantization
         assert out.layer == source.layer
         assert bool(out.info.get("progressive")) == bool(source.info.get("progressive"))
@@ -88,8 +94,8 @@ def test_rgb_jpeg_is_saved_as_rgb(quality: int) -> None:
     data = saved(Image.fromarray(scene()), "JPEG", quality=quality, keep_rgb=True)
     photo = image_io.read(data)
     with (
-        JpegImageFile(BytesIO(data)) as source,
-        JpegImageFile(BytesIO(image_io.encode(photo, photo.pixels))) as out,
+        jpeg(data) as source,
+        jpeg(image_io.encode(photo, photo.pixels)) as out,
     ):
         assert out.layer == source.layer and out.quantization == source.quantization
         assert np.abs(np.asarray(out).astype(int) - photo.pixels).max() <= 1
@@ -100,7 +106,7 @@ def test_subsampling_that_cannot_be_written_becomes_full_colour(factor: int) -> 
     image_bgr = scene()[..., ::-1]
     ok, data = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor])
     photo = image_io.read(data.tobytes())
-    with JpegImageFile(BytesIO(image_io.encode(photo, photo.pixels))) as out:
+    with jpeg(image_io.encode(photo, photo.pixels)) as out:
         assert ok and [layer[1:3] for layer in out.layer] == [(1, 1)] * 3
 
 
@@ -126,8 +132,8 @@ def test_finest_table_is_taken_where_channels_have_their_own() -> None:
     data = bytearray(saved(Image.fromarray(scene()).convert("CMYK"), "JPEG", qtables=[[3] * 64, [9] * 64]))
     at = data.index(b"\xff\xc0")
     data[at + 12 + 9] = 0  # the fourth channel takes the first table
-    with JpegImageFile(BytesIO(bytes(data))) as source:
+    with jpeg(bytes(data)) as source:
         assert [layer[3] for layer in source.layer] == [0, 1, 1, 0]
     photo = image_io.read(bytes(data))
-    with JpegImageFile(BytesIO(image_io.encode(photo, photo.pixels))) as out:
+    with jpeg(image_io.encode(photo, photo.pixels)) as out:
         assert out.quantization[out.layer[3][3]] == [3] * 64
