@@ -1,0 +1,116 @@
+"""torch and ONNX Runtime side by side: the same command, its time, its memory and its pixels.
+
+    python -m exprgan.bench.runtimes --photo photo.jpg --photos photos/ --copies 200
+
+Each command is a process of its own, taken in turns; a single photo from start to finish, then a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exprgan.bench.batch_speed import make_copies
+from exprgan.bench.speed import machine
+from exprgan.errors import ExprganError
+from exprgan.photos.image_io import read
+
+RUNTIMES = ("torch", "onnx")
+
+
+def run_edit(runtime: str, *words: str) -> dict[str, float]:
+    """wall_s, cpu_s and peak_mb of one `exprgan edit`.
+
+    Raises:
+        ExprganError: It failed.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "exprgan",
+        "edit",
+        *words,
+        "--runtime",
+        runtime,
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - started
+    process.stderr.close()
+    if status:
+        raise ExprganError(f"`{' '.join(command)}` failed: {said.strip()}")
+    return {"wall_s": wall_s, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1024}
+
+
+def compare(first: Path, second: Path) -> dict[str, float]:
+    """Largest difference of two photos in levels, and the share of pixels that differ at all."""
+    difference = np.abs(read(first).pixels.astype(int) - read(second).pixels.astype(int)).max(axis=2)
+    return {"levels": int(difference.max()), "share": float((difference > 0).mean())}
+
+
+def measure_photo(photo: Path, rounds: int, folder: Path) -> dict[str, Any]:
+    """Medians of a single photo's figures by runtime, and how the results differ."""
+    taken: dict[str, list[dict[str, float]]] = {runtime: [] for runtime in RUNTIMES}
+    for _ in range(rounds):
+        for runtime in RUNTIMES:
+            output = str(folder / f"{runtime}.png")
+            taken[runtime].append(run_edit(runtime, str(photo), "--output", output, "--overwrite"))
+    figures = {
+        runtime: {name: statistics.median(each[name] for each in rows) for name in rows[0]}
+        for runtime, rows in taken.items()
+    }
+    return {**figures, "difference": compare(*(folder / f"{runtime}.png" for runtime in RUNTIMES))}
+
+
+def measure_folder(photos: Path, num_copies: int, jobs: int, folder: Path) -> dict[str, Any]:
+    """Figures of one batch by runtime, and the largest difference of its results."""
+    copies = make_copies(photos, num_copies, folder / "photos")
+    figures: dict[str, Any] = {}
+    for runtime in RUNTIMES:
+        words = (str(folder / "photos"), "--output", str(folder / runtime), "--jobs", str(jobs))
+        figures[runtime] = run_edit(runtime, *words)
+    pairs = [
+        compare(*(next((folder / runtime).glob(f"{copy.stem}-*")) for runtime in RUNTIMES)) for copy in copies
+    ]
+    levels, shares = ([pair[name] for pair in pairs] for name in ("levels", "share"))
+    return {**figures, "difference": {"levels": max(levels), "share": max(shares)}}
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--photo", type=Path, help="a single photo")
+    parser.add_argument("--photos", type=Path, help="a folder of photos")
+    parser.add_argument("--copies", type=int, default=200, help="photos of the batch")
+    parser.add_argument("--jobs", type=int, default=2, help="photos in work at a time")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of the single photo")
+    arguments = parser.parse_args()
+    figures: dict[str, Any] = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as temporary:
+        if arguments.photo:
+            figures["photo"] = measure_photo(arguments.photo, arguments.rounds, Path(temporary))
+        if arguments.photos:
+            figures["folder"] = measure_folder(
+                arguments.photos, arguments.copies, arguments.jobs, Path(temporary)
+            )
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
