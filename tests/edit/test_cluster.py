@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -465,3 +466,30 @@ def test_the_real_command_interrupted_and_killed_goes_on_to_the_same_bytes(
             break
         time.sleep(0.2)
     assert not left, ray_processes()
+
+
+@pytest.mark.slow
+def test_the_real_command_reads_and_writes_a_store(
+    tmp_path: Path, sample_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSSPEC_DIR_PATH", str(tmp_path))  # what dir:// means, in the workers, too
+    monkeypatch.setenv("FSSPEC_DIR_TARGET_PROTOCOL", "file")
+    photos = tmp_path / "photos"
+    (photos / "sub").mkdir(parents=True)
+    with Image.open(sample_path) as portrait:
+        portrait.resize((300, 300)).save(photos / "a.png")
+        portrait.resize((320, 320)).save(photos / "sub" / "b.jpg")
+    with command(photos, tmp_path / "local") as process:
+        assert process.wait() == 0
+    arguments = ("-o", "dir://out", "--device", "cpu", "--engine", "ray", "--jobs", "2")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for more, words in (((), "edited +2"), (("--skip-existing",), "skipped +2")):
+        run = subprocess.run(
+            [sys.executable, "-m", "exprgan", "edit", "dir://photos", *arguments, *more],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        assert re.search(words, run.stderr), run.stderr
+    assert contents(tmp_path / "out") == contents(tmp_path / "local") != {}
