@@ -222,7 +222,8 @@ class Look:
 
     def _amount_words(self) -> tuple[list[str], list[str]]:
         """What stands after --au and --control."""
-        au, control = [], []
+        au: list[str] = []
+        control: list[str] = []
         for name, amount in self.amounts.items():
             is_unit = ANATOMICAL.fullmatch(name)
             (au if is_unit else control).append(f"{name.removeprefix('AU')}={_written(amount)}")
