@@ -25,7 +25,6 @@ function load(image, address) {
 function show(value) {
   const open = Boolean(value && value.after);
   one(".exp-compare").classList.toggle("exp-empty", !open);
-  one(".exp-invite").hidden = open;
   one(".exp-tools").hidden = !open;
   if (!open) {
     for (const image of [before, after]) { image.hidden = true; image.removeAttribute("src"); image.dataset.address = ""; }

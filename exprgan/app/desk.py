@@ -61,12 +61,13 @@ class Desk:
         )
 
     def draw(self, session: str, values: Mapping[str, Any], face: str, view: str) -> Shown:
-        """Show the session's photo by the page's values.
+        """Show the session's photo by the page's values; roughly where they say that a slider is `moving`.
 
         Raises:
             UsageError: There is no photo, or a value is impossible.
         """
-        return self._shown(session, self.sessions.photo(session), Look.of(values), face, view)
+        rough = values.get("moving") is True
+        return self._shown(session, self.sessions.photo(session), Look.of(values), face, view, rough=rough)
 
     def photo_file(self, session: str, values: Mapping[str, Any], face: str) -> str:
         """The address of the edited photo at full size.
@@ -93,8 +94,10 @@ class Desk:
             session, Waiting(result.data, "application/octet-stream", result.name)
         )
 
-    def _shown(self, session: str, opened: Opened, look: Look, face: str, view: str) -> Shown:
-        after = opened.preview(look, face, view)
+    def _shown(
+        self, session: str, opened: Opened, look: Look, face: str, view: str, *, rough: bool = False
+    ) -> Shown:
+        after = opened.preview(look, face, view, rough=rough)
         before = opened.before(face, view)
         addresses = [
             ADDRESS + self.sessions.put(session, Waiting(jpeg, "image/jpeg")) for jpeg in (before, after.jpeg)

@@ -81,6 +81,12 @@ class Opened:
         self.editor, self.name, self._lock = editor, Path(name).name, lock
         if not self.name:
             raise UsageError("The photo has no name; give its file one.")
+        self._rough = type(editor)(
+            detector=editor.detector,
+            face_model=editor.face_model,
+            device=editor.device,
+            weights=editor.weights,
+        )
         photo = image_io.read(data, max_pixels=MOST_PIXELS, path=Path(self.name))
         with self._lock, one_thread():  # as the command line, so that results are the same
             self._scene = editor.prepare(photo, ALL)
@@ -133,13 +139,14 @@ class Opened:
             self._befores[face, view] = _jpeg(window.photo.pixels)
         return self._befores[face, view]
 
-    def preview(self, look: Look, face: str, view: str) -> Preview:
+    def preview(self, look: Look, face: str, view: str, *, rough: bool = False) -> Preview:
         """A small picture of an edit.
 
         Args:
             look: What is asked for.
             face: The number of a face, or all.
             view: photo, or near for the surroundings of the face alone.
+            rough: By geometry alone, without the generator's corrections, in half the time: for sliders that move.
 
         Raises:
             UsageError: There is no such face, or none that can be edited.
@@ -148,7 +155,7 @@ class Opened:
         if not look.asks:
             return Preview(self.before(face, view))
         with self._lock:
-            result = self._edit(window, look)
+            result = self._edit(window, look, self._rough if rough else self.editor)
         return Preview(_jpeg(result.image), tuple(left_alone(result.faces)))
 
     def result(self, look: Look, face: str) -> Result:
@@ -160,7 +167,7 @@ class Opened:
         if not look.asks:
             raise UsageError("Nothing is asked for yet; choose an expression or move a slider first.")
         with self._lock, one_thread():
-            result = self._edit(self._chosen(face), look)
+            result = self._edit(self._chosen(face), look, self.editor)
         name = look.file_name(self.name)
         return Result(name, result.encode(name))
 
@@ -174,8 +181,8 @@ class Opened:
             raise UsageError("Nothing is asked for yet; choose an expression or move a slider first.")
         return Result(Path(look.file_name(self.name)).with_suffix(".toml").name, look.recipe().encode())
 
-    def _edit(self, scene: Scene, look: Look) -> EditResult:
-        return self.editor.edit(_with_teeth(scene, look.teeth), look.expression(), look.strength)
+    def _edit(self, scene: Scene, look: Look, editor: Editor) -> EditResult:
+        return editor.edit(_with_teeth(scene, look.teeth), look.expression(), look.strength)
 
     def _chosen(self, face: str) -> Scene:
         """The photo with those faces to be edited that are chosen, at full size."""

@@ -101,7 +101,7 @@ def build(desk: Desk) -> gr.Blocks:
             _told(open_photo, 6, status_at=1, emptied_at=3),
             [photo, panel],
             [compare, status, command, photo, face, view],
-            show_progress_on=[compare],
+            show_progress_on=[photo],
         )
         gr.on(
             [panel.input, face.input, view.input],

@@ -61,8 +61,9 @@ function apart(unit, wanted) {
   if (button) button.setAttribute("aria-pressed", String(wanted));
 }
 
-function tell() {
+function tell(moving = false) {
   const value = read();
+  if (moving) value.moving = true; // what is drawn meanwhile may be rough
   mark(value);
   props.value = value;
   trigger("input");
@@ -93,9 +94,10 @@ element.addEventListener("input", (event) => {
     paint(range);
   }
   event.stopPropagation();
-  tell();
+  tell(input.type === "range");
 });
 element.addEventListener("change", (event) => {
+  if (event.target.type === "range") return tell();
   if (event.target.type !== "number") return;
   const range = event.target.closest(".exp-slider").querySelector("input[type=range]");
   set(range, range.value); // what was out of range, or no number, becomes what is shown

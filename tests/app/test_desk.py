@@ -9,6 +9,7 @@ import pytest
 from exprgan.app import sessions as module
 from exprgan.app.desk import ADDRESS, Desk, look_of_recipe, status_of, trouble_of
 from exprgan.app.look import Look
+from exprgan.app.opened import Opened
 from exprgan.app.sessions import Sessions, Waiting
 from exprgan.edit.editor import Editor
 from exprgan.errors import NoFaceFound, UsageError
@@ -52,6 +53,20 @@ def test_the_photo_before_keeps_its_address_and_edits_get_new_ones(desk: Desk) -
     assert taken(desk, shown[-1]["before"]) != taken(desk, shown[-1]["after"])
     assert desk.sessions.take(shown[0]["after"].removeprefix(ADDRESS)) is None  # passed over
     assert len(desk.sessions._waiting["ann"]) <= module.MOST_PICTURES
+
+
+def test_moving_sliders_are_drawn_roughly(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    preview = Opened.preview
+
+    def watch(self: Opened, *words: object, rough: bool) -> object:
+        asked.append(rough)
+        return preview(self, *words, rough=rough)
+
+    monkeypatch.setattr(Opened, "preview", watch)
+    for values in ({**HAPPY, "moving": True}, HAPPY):
+        desk.draw("ann", values, "0", "photo")
+    assert asked == [True, False]
 
 
 def test_files_are_handed_out_once(desk: Desk) -> None:

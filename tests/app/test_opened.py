@@ -147,6 +147,20 @@ def test_a_preview_of_nothing_is_the_photo(two: Opened) -> None:
     )
 
 
+def test_a_rough_preview_is_that_of_the_face_model_alone(editor: Editor, sample_path: Path) -> None:
+    data, lock = sample_path.read_bytes(), threading.Lock()
+    alone = Editor.from_pretrained(device="cpu", model="face_model")
+    photo, geometry = (Opened(each, data, "a.jpg", lock) for each in (editor, alone))
+    rough, whole = (photo.preview(SMILE, "0", "photo", rough=each) for each in (True, False))
+    assert rough == geometry.preview(SMILE, "0", "photo")
+    assert rough != whole
+    before = pixels(photo.before("0", "photo")).astype(int)
+    moved, apart = (
+        np.abs(pixels(rough.jpeg).astype(int) - other).mean() for other in (before, pixels(whole.jpeg))
+    )
+    assert apart < 0.5 * moved  # nobody sees it jump
+
+
 def test_small_faces_are_first_shown_from_near(two: Opened, editor: Editor, sample_path: Path) -> None:
     smaller = str(1 - int(two.first_face()))
     assert two.first_view(smaller) == "near"
