@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
 
 from exprgan.face_model.basis import FaceBasis
+from exprgan.face_model.bounded import solve_within
 
 CM_PER_UNIT = 0.108
 """The length all pixel margins of the renderer are stated in; 1.25 pixels in a 320-pixel crop of open-faces."""
@@ -118,8 +118,7 @@ class FaceFitter:
         shapes = np.concatenate([basis.measured.reshape(score_count, -1), modes])
         self._design = shapes.T * self._precision[:, None]
         self._prior_precision = np.r_[np.full(score_count, 1 / trust.score**2), np.ones(mode_count)]
-        normal = self._design.T @ self._design + np.diag(self._prior_precision)
-        self._cholesky = np.linalg.cholesky(normal)
+        self._normal = self._design.T @ self._design + np.diag(self._prior_precision)
         lowest = np.r_[np.zeros(score_count), np.full(mode_count, -IDENTITY_LIMIT)]
         highest = np.r_[np.full(score_count, HIGHEST_SCORE), np.full(mode_count, IDENTITY_LIMIT)]
         self._bounds = (lowest, highest)
@@ -136,8 +135,7 @@ class FaceFitter:
         offset = (shape_cm - self.basis.score_zero_shape).ravel() * self._precision
         right_side = self._design.T @ offset
         right_side[:score_count] += detected_scores * self._prior_precision[:score_count]
-        whitened = np.linalg.solve(self._cholesky, right_side)
-        solution = lsq_linear(self._cholesky.T, whitened, self._bounds, tol=1e-4, max_iter=40).x
+        solution = solve_within(self._normal, right_side, *self._bounds)
         fitted = (self._design @ solution / self._precision).reshape(468, 3)
         return solution[:score_count], self.basis.score_zero_shape + fitted
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from exprgan.face_model.amounts import Amounts
@@ -51,7 +50,8 @@ class WrinkleModel:
         self._quads = basis.arrays["skin_quads"].astype(int)
         self._under_pixel = basis.arrays["chart_skin_vertices"].astype(int)
         self._under_pixel_weight = basis.arrays["chart_skin_weights"].astype(np.float32)
-        self._neighbour_mean = self._build_neighbour_mean()
+        edges = np.concatenate([self._quads[:, [k, (k + 1) % 4]] for k in range(4)])
+        self._links = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0).T
         self._rest_shading, self._rest_hollow = self._shade(self._skin)
         self.mask = self._build_mask()
         self._lines = self._draw_lines()
@@ -136,19 +136,16 @@ class WrinkleModel:
         # Lambert's law with a share of light from everywhere, so that no side is black
         shading = np.log(0.42 + 0.58 * np.maximum(0, normals @ LIGHT))
         # where the surface lies below the mean of its surroundings, two rings wide, it is hollow (cm)
-        smoothed = self._neighbour_mean @ (self._neighbour_mean @ skin)
+        smoothed = self._neighbour_mean(self._neighbour_mean(skin))
         hollow = ((smoothed - skin) * normals).sum(axis=1)
         return shading, hollow
 
-    def _build_neighbour_mean(self) -> sparse.spmatrix:
-        quads = self._quads
-        edges = np.concatenate([quads[:, [k, (k + 1) % 4]] for k in range(4)])
-        edges = np.concatenate([edges, edges[:, ::-1]])
-        count = len(self._skin)
-        links = sparse.csr_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-        links.data[:] = 1
-        degree = np.maximum(np.asarray(links.sum(axis=1)).ravel(), 1)
-        return sparse.diags(1 / degree) @ links
+    def _neighbour_mean(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean of the points (n, 3) that each one has an edge with."""
+        at, other = self._links
+        degree = np.maximum(np.bincount(at, minlength=len(points)), 1)
+        sums = [np.bincount(at, points[other, axis], len(points)) for axis in range(3)]
+        return np.stack(sums, axis=1) / degree[:, None]
 
     def _build_mask(self) -> NDArray[np.float32]:
         """Where a ratio may act: not on lips, eyes and nostrils, fading at the border of the mesh."""
