@@ -75,7 +75,9 @@ def test_a_file_is_that_of_the_command_line(
     assert run_cli(*words[1:], "--device", "cpu").code == 0
     result = two.result(SMILE, face)
     assert Path(result.name).read_bytes() == result.data
-    changed = (np.abs(pixels(result.data).astype(int) - pixels(group)) > 30).any(axis=2)  # not by JPEG
+    changed = np.asarray(
+        (np.abs(pixels(result.data).astype(int) - pixels(group)) > 30).any(axis=2)
+    )  # not by JPEG
     assert changed[:, 700:].any() == (face in (ALL, two.first_face()))
     with Image.open(io.BytesIO(result.data)) as picture:
         assert picture.format == "JPEG"

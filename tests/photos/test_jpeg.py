@@ -23,8 +23,8 @@ def test_jpeg_is_saved_with_the_sources_tables_and_subsampling(quality: int, sub
     photo = image_io.read(data)
     out_data = image_io.encode(photo, edited(photo))
     with JpegImageFile(BytesIO(data)) as source, JpegImageFile(BytesIO(out_data)) as out:
-        assert out.quantization == source.quantization
-        assert out.layer == source.layer
+        assert out.quantization == source.quantization  # type: ignore[attr-defined]
+        assert out.layer == source.layer  # type: ignore[attr-defined]
         assert bool(out.info.get("progressive")) == bool(source.info.get("progressive"))
 
 
@@ -91,7 +91,7 @@ def test_rgb_jpeg_is_saved_as_rgb(quality: int) -> None:
         JpegImageFile(BytesIO(data)) as source,
         JpegImageFile(BytesIO(image_io.encode(photo, photo.pixels))) as out,
     ):
-        assert out.layer == source.layer and out.quantization == source.quantization
+        assert out.layer == source.layer and out.quantization == source.quantization  # type: ignore[attr-defined]
         assert np.abs(np.asarray(out).astype(int) - photo.pixels).max() <= 1
 
 
@@ -101,7 +101,7 @@ def test_subsampling_that_cannot_be_written_becomes_full_colour(factor: int) -> 
     ok, data = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor])
     photo = image_io.read(data.tobytes())
     with JpegImageFile(BytesIO(image_io.encode(photo, photo.pixels))) as out:
-        assert ok and [layer[1:3] for layer in out.layer] == [(1, 1)] * 3
+        assert ok and [layer[1:3] for layer in out.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -127,7 +127,7 @@ def test_finest_table_is_taken_where_channels_have_their_own() -> None:
     at = data.index(b"\xff\xc0")
     data[at + 12 + 9] = 0  # the fourth channel takes the first table
     with JpegImageFile(BytesIO(bytes(data))) as source:
-        assert [layer[3] for layer in source.layer] == [0, 1, 1, 0]
+        assert [layer[3] for layer in source.layer] == [0, 1, 1, 0]  # type: ignore[attr-defined]
     photo = image_io.read(bytes(data))
     with JpegImageFile(BytesIO(image_io.encode(photo, photo.pixels))) as out:
-        assert out.quantization[out.layer[3][3]] == [3] * 64
+        assert out.quantization[out.layer[3][3]] == [3] * 64  # type: ignore[attr-defined]
