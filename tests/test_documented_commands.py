@@ -16,7 +16,7 @@ PAGES = ("photographers", "stimuli", "data-sets")
 WRITTEN = {
     "photographers": "photo-happy.jpg softer.jpg before-after.png open-eyes.jpg own-teeth.jpg edited/a-look.jpg",
     "stimuli": "set/table.csv set/b-sheet.png steps/b-anger-02.jpg one-sided/a-AU12L_0.6.jpg grid.png onset.gif",
-    "data-sets": "made/a-contempt.jpg made.csv graded/b-happy-02.jpg prepared/faces.csv",
+    "data-sets": "made/a-contempt.jpg made.csv graded/b-happy-02.jpg prepared/index.csv",
 }
 
 

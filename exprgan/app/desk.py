@@ -51,7 +51,7 @@ class Desk:
         """
         opened = self.sessions.open(session, data, name)
         face = opened.first_face()
-        view = opened.first_view(face)
+        view = opened.first_view()
         choices = [(f"face {row.number}", str(row.number)) for row in opened.faces() if not row.reason]
         return OpenedPhoto(
             [*choices, ("all faces", ALL)],

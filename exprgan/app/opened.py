@@ -120,13 +120,12 @@ class Opened:
         faces = [outcome.face for outcome in self._scene.outcomes]
         return str(choose_faces(faces, "largest", self._scene.photo.size_hw)[0])
 
-    def first_view(self, face: str) -> str:
-        """How a choice of faces is shown at first: a small face from near."""
-        chosen = self._chosen(face).faces
-        box = self.faces()[chosen[0].index].box
+    def first_view(self) -> str:
+        """How the photo is shown at first: from near if it shows one small face; several need to be seen to choose."""
+        (_, _, *sides), *others = (row.box for row in self.faces())
         width, height = self.size_px
-        size = max(box[2] * width, box[3] * height) / max(width, height)
-        return "near" if face != ALL and size < SMALL_FACE else "photo"
+        size = max(sides[0] * width, sides[1] * height) / max(width, height)
+        return "near" if not others and size < SMALL_FACE else "photo"
 
     def face_option(self, face: str) -> str:
         """The word after --face for a choice of faces; a photo of one face needs none."""
