@@ -140,7 +140,7 @@ class WrinkleModel:
         hollow = ((smoothed - skin) * normals).sum(axis=1)
         return shading, hollow
 
-    def _neighbour_mean(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _neighbour_mean(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Mean of the points (n, 3) that each one has an edge with."""
         at, other = self._links
         degree = np.maximum(np.bincount(at, minlength=len(points)), 1)
