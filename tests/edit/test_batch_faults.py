@@ -63,6 +63,7 @@ def forked(arguments: list[str]) -> int:
     if child:
         return child
     code = 70
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests side by side run with it ignored
     with contextlib.suppress(BaseException):
         sys.argv = ["exprgan", *arguments]
         sys.stdout = sys.stderr = io.StringIO()

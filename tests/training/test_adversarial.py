@@ -235,7 +235,12 @@ def test_a_collapsed_mask_stops_training(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size", "kimg"),
-    [("stargan", 16, 1.6), ("sargan", 32, 0.96), ("usgan", 16, 1.6), ("hierarchical", 16, 1.28)],
+    [
+        pytest.param("stargan", 16, 1.6, marks=pytest.mark.slow),
+        ("sargan", 32, 0.96),
+        ("usgan", 16, 1.6),
+        pytest.param("hierarchical", 16, 1.28, marks=pytest.mark.slow),
+    ],
 )
 def test_every_system_learns_sixteen_pictures_by_heart(
     name: str, size: int, kimg: float, tmp_path: Path

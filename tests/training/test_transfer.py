@@ -106,7 +106,7 @@ def batch_of(task: TransferTask, count: int = 4) -> dict[str, torch.Tensor]:
     return collated
 
 
-@pytest.mark.parametrize("decoder", ["edit", "pixels"])
+@pytest.mark.parametrize("decoder", ["edit", pytest.param("pixels", marks=pytest.mark.slow)])
 def test_it_learns_16_pairs(tmp_path: Path, decoder: str) -> None:
     task = make(
         replace(SMALL, decoder=decoder, unpaired_share=0.0, loss=TransferLossWeights(lambda_swap=0.0))
