@@ -28,6 +28,11 @@ IN_CROP = (128.0, 150.0, 190.0, 0.0)
 LEAST_CROP_SCORE = 0.5
 
 
+def _aligning_points(landmarks_xy: NDArray[np.floating]) -> NDArray[np.float32]:
+    points = five_points(landmarks_xy)
+    return on_grid(points, float(np.ptp(points, axis=0).max())).astype(np.float32)
+
+
 class FaceDetector(Protocol):
     """Anything that finds faces; several threads may ask at a time."""
 
@@ -137,7 +142,7 @@ def faces_of(looks: Looks) -> list[Face]:
             Face(
                 box_xyxy=np.concatenate([landmarks_xy.min(0), landmarks_xy.max(0)]),
                 score=float(looks.scores[row]),
-                points5_xy=on_grid(five_points(landmarks_xy)).astype(np.float32),
+                points5_xy=_aligning_points(landmarks_xy),
                 landmarks_xy=landmarks_xy,
                 pose=(float(pitch), float(yaw), roll_degrees(landmarks_xy)),
                 depth_px=_row_of(more[0], row),
@@ -164,7 +169,7 @@ def _turned_back(face: Face, quarters: int, size_hw: tuple[int, ...]) -> Face:
     return replace(
         face,
         landmarks_xy=landmarks_xy,
-        points5_xy=on_grid(five_points(landmarks_xy)).astype(np.float32),
+        points5_xy=_aligning_points(landmarks_xy),
         box_xyxy=np.concatenate([landmarks_xy.min(0), landmarks_xy.max(0)]),
         pose=(*face.pose[:2], roll_degrees(landmarks_xy)),
     )

@@ -21,14 +21,18 @@ SETTLING_SCALES = (0.9, 1.0, 1.1)
 """Sizes of the squares of the last look; their mean is 2 % nearer to the truth than one of them."""
 
 
-GRID = 64
-"""Squares and the points that crops are aligned by lie on a grid of so many steps a pixel. What another runtime, device
-or number of threads changes in the last digits would else grow from look to look, as crops are sampled in steps."""
+STEPS = 4096
+"""Squares and the points that crops are aligned by lie on a grid of so many steps across a face, or up to twice as
+many. What another runtime, device or number of threads changes in the last digits would else grow from look to look,
+as crops are sampled in steps."""
+ROLL_STEPS = 64
+"""The same for the roll of a square, steps a degree."""
 
 
-def on_grid(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Values in pixels or degrees, rounded to the grid's nearest."""
-    return np.round(np.asarray(values, np.float64) * GRID) / GRID
+def on_grid(values: NDArray[np.floating], size_px: NDArray[np.floating] | float) -> NDArray[np.float64]:
+    """Values in pixels, rounded to the grid of a face of a size (or of several, broadcast)."""
+    step = 2.0 ** np.floor(np.log2(np.maximum(size_px, 1.0))) / STEPS
+    return np.round(np.asarray(values, np.float64) / step) * step
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,10 @@ class Landmarker:
         """
         if not len(squares):
             return Looks(np.zeros((0, len(MIRROR), 2)), np.zeros((0, 2)), np.zeros(0))
-        size, squares = self.crop_px, on_grid(squares)
+        size, squares = self.crop_px, np.asarray(squares, np.float64)
+        squares = np.column_stack(
+            [on_grid(squares[:, :3], squares[:, 2:3]), np.round(squares[:, 3] * ROLL_STEPS) / ROLL_STEPS]
+        )
         matrices = [square_matrix(square, size) for square in squares]
         batch = signed(_crops(image, matrices, size))
         points, turn, logits, depth, blendshapes = map(_double, self.net(batch))
