@@ -84,6 +84,7 @@ def order_of(
     from exprgan.edit.batch import weights_hash
     from exprgan.edit.cluster import Order
     from exprgan.edit.manifest import new_part
+    from exprgan.weights.runtime import installed_runtime
 
     return Order(
         settings,
@@ -96,7 +97,7 @@ def order_of(
         device=device,
         detector=settings.detector,
         detector_weights=detector_weights,
-        runtime=runtime,
+        runtime=installed_runtime(runtime),  # the same on all machines, so that bytes are
         overwrite=plan_options.overwrite,
         skip_existing=plan_options.skip_existing,
         teeth=teeth,

@@ -163,8 +163,8 @@ def write_graph(exported: Exported, files: NetworkFiles) -> Path:
     others = json.loads(index.read_text(encoding="utf-8")) if index.exists() else []
     kept = [other for other in others if other["file"] != entry["file"] and other["form"] != entry["form"]]
     write_whole(folder / f"{files.name}.onnx", graph)
-    text = json.dumps(sorted([*kept, entry], key=lambda each: str(each["file"])), indent=1)
-    write_whole(index, (text + "\n").encode())
+    lines = [json.dumps(each) for each in sorted([*kept, entry], key=lambda each: str(each["file"]))]
+    write_whole(index, ("[\n" + ",\n".join(lines) + "\n]\n").encode())
     return folder / f"{files.name}.onnx"
 
 

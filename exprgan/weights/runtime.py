@@ -144,12 +144,14 @@ class OnnxNetwork:
             raise WeightsError(
                 f"The graph of a network cannot be opened ({reason}); make it anew with `exprgan export --graphs`."
             ) from error
+        self._inputs = {
+            entry.name for entry in self._session.get_inputs()
+        }  # what does not matter is left out
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, *arrays: NDArray[Any]) -> Answer:
         feed = dict(zip(self.role.inputs, arrays, strict=True))
-        wanted = {entry.name for entry in self._session.get_inputs()}
-        given = {name: np.ascontiguousarray(array) for name, array in feed.items() if name in wanted}
+        given = {name: np.ascontiguousarray(array) for name, array in feed.items() if name in self._inputs}
         try:
             found = dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
         except Exception as error:  # its errors have no common base
@@ -175,13 +177,23 @@ def resolve_runtime(runtime: str = "auto", device: str = "auto") -> tuple[str, s
         UsageError: There is no such runtime or device, or it is not installed.
         DeviceError: The device is not there.
     """
-    if runtime not in RUNTIMES:
-        raise UsageError(f"There is no runtime {runtime!r}; choose from {', '.join(RUNTIMES)}.")
-    if runtime == "auto":
-        runtime = "torch" if importlib.util.find_spec("torch") else "onnx"
+    runtime = installed_runtime(runtime)
     return (
         (runtime, resolve_device(device)) if runtime == "torch" else (runtime, _resolve_onnx_device(device))
     )
+
+
+def installed_runtime(runtime: str = "auto") -> str:
+    """torch or onnx; auto is torch where it is installed.
+
+    Raises:
+        UsageError: There is no such runtime.
+    """
+    if runtime not in RUNTIMES:
+        raise UsageError(f"There is no runtime {runtime!r}; choose from {', '.join(RUNTIMES)}.")
+    if runtime == "auto":
+        return "torch" if importlib.util.find_spec("torch") else "onnx"
+    return runtime
 
 
 def _resolve_onnx_device(device: str) -> str:

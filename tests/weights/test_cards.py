@@ -45,7 +45,7 @@ def head_of(card: str) -> Any:
 def test_a_head_says_licence_task_data_and_figures() -> None:
     card = with_head("# small\n\nText.\n", "small", RECORD)
     head = head_of(card)
-    assert (head.license, head.library_name) == ("mit", "exprgan")
+    assert (head.license, head.to_dict()["library_name"]) == ("mit", "exprgan")
     assert (head.pipeline_tag, head.datasets) == ("image-to-image", ["my-faces"])
     assert "arxiv:2303.17212" in head.tags
     results = [(r.dataset_name, r.metric_name, r.metric_value) for r in head.eval_results]
@@ -95,7 +95,7 @@ def test_a_bundled_card_is_in_step_with_the_manifest(name: str) -> None:
     expected = with_head(card, name, record)
     assert card == expected, "run `python -m exprgan.weights.refresh weights`"
     head = head_of(card)
-    assert head.library_name == "exprgan"
+    assert head.to_dict()["library_name"] == "exprgan"
     assert not {"widget", "inference"} & set(head.to_dict())
     for line in record.data:
         words = re.sub(r"\s+", " ", card)
