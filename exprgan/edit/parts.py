@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from exprgan.edit.regions import find_segmenter
 from exprgan.errors import UsageError
 from exprgan.weights import NetworkFiles
-from exprgan.weights.find import FACE_MODEL_SYSTEMS
-from exprgan.weights.runtime import Network, TorchNetwork
+from exprgan.weights.find import END_TO_END, FACE_MODEL_SYSTEMS
+from exprgan.weights.runtime import ROLE_OF, Network, TorchNetwork
 
 if TYPE_CHECKING:
     from exprgan.face_model.model import FaceModel
@@ -38,6 +38,7 @@ def open_parts(files: NetworkFiles, device: str = "cpu", runtime: str = "torch")
         WeightsError: The weights are not the recorded ones or do not fit the network.
         UsageError: The runtime is not installed or cannot run the system.
     """
+    face_model = None
     if files.architecture in FACE_MODEL_SYSTEMS:
         from exprgan.face_model.fit import OWN_NETWORK
         from exprgan.face_model.model import FaceModel
@@ -45,19 +46,18 @@ def open_parts(files: NetworkFiles, device: str = "cpu", runtime: str = "torch")
         face_model = FaceModel(files.weights, OWN_NETWORK)
         if files.architecture == "face_model":
             return Parts(face_model=face_model)
-        segmenter = segmenter_of(files).open(device, runtime)
-        return Parts(files.open(device, runtime), segmenter, face_model)
-    if files.architecture == "unified_end_to_end":  # brings a segmenter of its own
+    if files.architecture in END_TO_END:
         if runtime != "torch":
             raise UsageError(
                 f"{files.name} needs torch, as it is not exported; leave out --runtime {runtime}."
             )
-        network = files.load(device)
+        network, role = files.load(device), ROLE_OF[files.architecture]
         return Parts(
-            TorchNetwork(network.generator, "edits", device),  # type: ignore[arg-type]
+            TorchNetwork(network.generator, role, device),  # type: ignore[arg-type]
             TorchNetwork(network.segmenter, "segmenter", device),  # type: ignore[arg-type]
+            face_model,
         )
-    return Parts(files.open(device, runtime), segmenter_of(files).open(device, runtime))
+    return Parts(files.open(device, runtime), segmenter_of(files).open(device, runtime), face_model)
 
 
 def segmenter_of(files: NetworkFiles) -> NetworkFiles:

@@ -33,6 +33,7 @@ from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
 from exprgan.models.pixels import to_tensor
 from exprgan.version import __version__
 from exprgan.weights import NetworkFiles, find_weights_dir, read_manifest
+from exprgan.weights.find import END_TO_END
 
 
 @dataclass(frozen=True)
@@ -327,11 +328,11 @@ def _segmenters(sources: Sequence[NetworkFiles]) -> list[tuple[str, nn.Module]]:
     for files in sources:
         if files.architecture in SEGMENTERS:
             found[str(files.run or files.name)] = files.load()
-        elif files.architecture == "unified":
+        elif files.architecture in ("corrections", "unified"):
             segmenter = segmenter_of(files)
             if segmenter.name not in found:
                 found[segmenter.name] = segmenter.load()
-        elif files.architecture == "hierarchical":
+        elif files.architecture in ("hierarchical", *END_TO_END):
             network: Any = files.load()
             found[f"{files.name}'s own"] = network.segmenter
     return list(found.items())

@@ -9,14 +9,15 @@ prior alone does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.face_parts import DENTITIONS, REGIONS, WINDOW
+from exprgan.models.segmenters import MASKS, SEGMENTERS, in_form, region_masks
 from exprgan.models.unified import Branch, MouthChart, double, reach_of, warp
 
 MAX_FLOW_PX = 8.0
@@ -96,6 +97,7 @@ class CorrectionGenerator(nn.Module):
         local_widths: The same of each local branch; empty leaves the local branches out.
         num_coefficients: Length of the vector that says what is asked for (`exprgan.face_model.amounts.vector`).
         region_dilation_px: How far the masks reach beyond their regions.
+        masks: soft, hard or box, the form that region masks are brought into.
     """
 
     def __init__(
@@ -105,8 +107,12 @@ class CorrectionGenerator(nn.Module):
         local_widths: Sequence[int] = (32, 64),
         num_coefficients: int = 109,
         region_dilation_px: int = 12,
+        masks: str = "soft",
     ) -> None:
         super().__init__()
+        if masks not in MASKS:
+            raise ValueError(f"masks is {masks!r}; choose from {', '.join(MASKS)}.")
+        self.masks = masks
         self.num_coefficients, self.region_dilation_px = num_coefficients, region_dilation_px
         width = 64
         self.condition = nn.Sequential(
@@ -148,7 +154,7 @@ class CorrectionGenerator(nn.Module):
         self, image: Tensor, regions: Tensor, prior: PriorMaps, coefficients: Tensor, extent: Tensor
     ) -> Corrections:
         """Corrections of what `WINDOW` cuts out of crops; arguments as for `forward`."""
-        condition = self.condition(coefficients)
+        condition, regions = self.condition(coefficients), in_form(regions, self.masks)
         with torch.no_grad():
             drawn = compose(image, prior, nothing_of(image), self.chart)
         flows = (prior.flow_px * FLOW_SCALE, prior.folds, prior.cut_flow_px * FLOW_SCALE)
@@ -171,3 +177,43 @@ class CorrectionGenerator(nn.Module):
             MAX_LIGHT * torch.tanh(light / MAX_LIGHT),
             torch.tanh(maps[:, 5:]),
         )
+
+
+class CorrectionsEndToEnd(nn.Module):
+    """Segmenter and generator of corrections as one network, so that losses of the edited picture reach the segmenter.
+
+    The statistics of the segmenter's batch normalisation stay as they are: edited pictures are no sample of its own.
+
+    Args:
+        segmenter: unet or bisenet.
+        segmenter_arguments: Of that network, where they are not its defaults.
+        generator: Arguments of `CorrectionGenerator`.
+    """
+
+    def __init__(
+        self,
+        *,
+        segmenter: str = "unet",
+        segmenter_arguments: Mapping[str, Any] | None = None,
+        generator: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.segmenter = SEGMENTERS[segmenter](**(segmenter_arguments or {}))
+        self.generator = CorrectionGenerator(**(generator or {}))
+
+    @property
+    def chart(self) -> MouthChart:
+        """The generator's chart of the mouth."""
+        return self.generator.chart
+
+    def train(self, mode: bool = True) -> CorrectionsEndToEnd:
+        """Training mode for all but the segmenter."""
+        super().train(mode)
+        self.segmenter.eval()
+        return self
+
+    def correct_window(
+        self, image: Tensor, logits: Tensor, prior: PriorMaps, coefficients: Tensor, extent: Tensor
+    ) -> Corrections:
+        """As `CorrectionGenerator.correct_window`, with the segmenter's logits (N, 19, H, W) of the same window."""
+        return self.generator.correct_window(image, region_masks(logits), prior, coefficients, extent)

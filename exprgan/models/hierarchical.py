@@ -18,10 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exprgan.face_parts import CROP_PX, REGIONS
-from exprgan.models.segmenters import SEGMENTERS, region_masks
+from exprgan.models.segmenters import MASKS, SEGMENTERS, boxes_of, region_masks
 from exprgan.models.stargan import StarGAN, conv_norm_relu
 
-MASKS = ("soft", "hard", "box")
 FUSIONS = ("composite", "conv")
 
 
@@ -94,7 +93,7 @@ class HierarchicalGenerator(nn.Module):
             logits = 1e3 * F.one_hot(best, logits.shape[1]).permute(0, 3, 1, 2).to(logits.dtype)
         masks = region_masks(logits)
         if self.masks == "box":
-            masks = _boxes(masks)
+            masks = boxes_of(masks)
         if self.dilation_px:
             masks = F.max_pool2d(masks, 2 * self.dilation_px + 1, 1, self.dilation_px)
         return masks
@@ -135,16 +134,3 @@ class HierarchicalGenerator(nn.Module):
 
 def _add(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(tuple(parts)).sum(dim=0)
-
-
-def _boxes(masks: Tensor) -> Tensor:
-    """1 inside the upright box around each mask's pixels above 1/2, 0 outside; masks (N, R, H, W)."""
-    inside = masks > 0.5
-    rows, columns = inside.any(dim=3), inside.any(dim=2)
-
-    def span(line: Tensor) -> Tensor:
-        forward = line.int().cummax(dim=-1).values
-        backward = line.flip(-1).int().cummax(dim=-1).values.flip(-1)
-        return (forward * backward).to(masks.dtype)
-
-    return span(rows)[..., :, None] * span(columns)[..., None, :]

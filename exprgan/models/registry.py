@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from exprgan.errors import UsageError
-from exprgan.models.corrections import CorrectionGenerator
+from exprgan.models.corrections import CorrectionGenerator, CorrectionsEndToEnd
 from exprgan.models.face_proposer import FaceProposer
 from exprgan.models.features import FeatureNet
 from exprgan.models.hierarchical import HierarchicalGenerator
@@ -31,6 +31,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     **SEGMENTERS,
     "unified": UnifiedGenerator,
     "corrections": CorrectionGenerator,
+    "corrections_end_to_end": CorrectionsEndToEnd,
     "unified_end_to_end": UnifiedEndToEnd,
     "sargan": SARGAN,
     "usgan": USGAN,

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from exprgan.face_parts import FACE_CLASSES, REGION_CLASSES, REGIONS, class_ids
 
 FACE_REACH_PX = 12
+MASKS = ("soft", "hard", "box")
+"""Forms of region masks; hard masks and boxes let no gradient through: they are there for ablations."""
 _CELL_PX = 4  # the face's soft mask is made of cells of this size
 
 
@@ -261,6 +263,26 @@ def region_masks(logits: Tensor) -> Tensor:
     probabilities = logits.float().softmax(dim=1)
     members = [class_ids(REGION_CLASSES[region]) for region in REGIONS]
     return torch.stack([probabilities[:, classes].sum(dim=1) for classes in members], dim=1)
+
+
+def in_form(masks: Tensor, form: str) -> Tensor:
+    """Region masks (N, R, H, W) in a form of `MASKS`: as they are, 1 where they are above 1/2, or boxes around that."""
+    if form == "soft":
+        return masks
+    return boxes_of(masks) if form == "box" else (masks.detach() > 0.5).to(masks.dtype)
+
+
+def boxes_of(masks: Tensor) -> Tensor:
+    """1 inside the upright box around each mask's pixels above 1/2, 0 outside; masks (N, R, H, W)."""
+    inside = masks > 0.5
+    rows, columns = inside.any(dim=3), inside.any(dim=2)
+
+    def span(line: Tensor) -> Tensor:
+        forward = line.int().cummax(dim=-1).values
+        backward = line.flip(-1).int().cummax(dim=-1).values.flip(-1)
+        return (forward * backward).to(masks.dtype)
+
+    return span(rows)[..., :, None] * span(columns)[..., None, :]
 
 
 def face_share(logits: Tensor) -> Tensor:

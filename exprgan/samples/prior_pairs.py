@@ -36,6 +36,7 @@ from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR
 from exprgan.samples.augment import alter_colours, colour_tables, jitter_matrix, soften, spoil, to_grey
 from exprgan.samples.own_fits import Fits
 from exprgan.samples.pairs import importance_of, regions_of
+from exprgan.samples.segmentation import IGNORE, draw_partial_labels
 
 UNMOVED = np.eye(2, 3)
 UNSEEN_SHAPES = ("PupilDilate", "cheekPuff", "jawForward", "mouthClose")
@@ -235,7 +236,9 @@ class PriorPairs:
         )
         importance = np.maximum(masks.astype(np.uint8) * 128, wide * 255).astype(np.uint8)
         sample = self._sample(person, amounts, pictures[1], _moved(importance, matrix), rng)
-        return sample | {"compared": np.float32(0)}
+        size = (CROP_PX, CROP_PX)
+        labels = cv2.warpAffine(before, matrix, size, flags=cv2.INTER_NEAREST, borderValue=IGNORE)
+        return sample | {"compared": np.float32(0), "labels": _window(labels.astype(np.uint8))}
 
     def _sample(
         self,
@@ -249,9 +252,10 @@ class PriorPairs:
 
         source, seen, target: uint8 RGB, the picture, as the network sees it, and the answer, the picture itself if
         there is none. answered, compared float32: 1 with an answer, and 1 for photographs. regions, importance:
-        uint8. Maps of `exprgan.models.corrections.PriorMaps` float16, named prior_... true_flow_px float16 and its
-        weight, 0 where it is not known. coefficients float32 (109,), extent float32. With `PriorMix.reals` also real
-        and real_importance.
+        uint8. labels: uint8 (192, 192), what a segmenter should find, as
+        `exprgan.samples.segmentation.draw_partial_labels` has it. Maps of `exprgan.models.corrections.PriorMaps`
+        float16, named prior_... true_flow_px float16 and its weight, 0 where it is not known. coefficients float32
+        (109,), extent float32. With `PriorMix.reals` also real and real_importance.
         """
         prior = self.face_model.prior(
             person.image,
@@ -275,6 +279,7 @@ class PriorPairs:
             "target": _window(target.transpose(2, 0, 1)),
             "regions": _window(soften(regions_of(person.own_px[:, :2]), rng).transpose(2, 0, 1)),
             "importance": _window(importance[None]),
+            "labels": _window(draw_partial_labels(person.true_px[:, :2])),
             "true_flow_px": np.zeros((2, half, half), np.float16),
             "true_flow_weight": np.zeros((1, half, half), bool),
             "coefficients": vector_of(amounts, self.face_model.basis),

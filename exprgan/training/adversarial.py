@@ -37,15 +37,13 @@ from exprgan.models.unified import UnifiedEndToEnd
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource, Source, TeacherSource
 from exprgan.teacher.cache import TeacherCache
 from exprgan.training import losses
-from exprgan.training.segmenter import SegmenterConfig, SegmenterTask
+from exprgan.training.segmenter import SegmenterConfig, SegmenterTask, areas_of, collapsed
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
 from exprgan.weights import find
 
 SEGMENTER_TRAINING = ("frozen", "joint")
 Segmenting = (HierarchicalGenerator, UnifiedEndToEnd)
 """Generators that hold a segmenter."""
-LEAST_AREA = 0.002
-"""Share of the crop below which a region's mask has collapsed: the segmenter avoids the loss by finding nothing."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +273,7 @@ class AdversarialTask(Task):
             loss = loss + config.lambda_rec * terms["G_rec"]
         loss = loss + self._own_losses(x_fake, x_real, batch, terms)
         if masks is not None:
-            terms |= {f"area_{name}": area for name, area in zip(REGIONS, masks.mean((0, 2, 3)), strict=True)}
+            terms |= areas_of(masks)
         if self.segmentation is not None and isinstance(generator, Segmenting):
             labelled = {
                 name.removeprefix("segmentation_"): value
@@ -313,14 +311,7 @@ class AdversarialTask(Task):
 
     def alarm(self, means: dict[str, float]) -> str:
         """A region's mask that has shrunk to nothing."""
-        for region in REGIONS:
-            area = means.get(f"area_{region}", 1.0)
-            if area < LEAST_AREA:
-                return (
-                    f"the segmenter's mask of the {region} covers {100 * area:.2f} % of the crops, so it has collapsed "
-                    "(raise lambda_seg or freeze the segmenter)"
-                )
-        return ""
+        return collapsed(means)
 
     def picture(self, averaged: Any, batch: dict[str, Tensor]) -> Tensor:
         """A row a face: the input, and what every expression makes of it."""

@@ -19,19 +19,25 @@ from exprgan.errors import UsageError
 from exprgan.models.corrections import (
     CorrectionGenerator,
     Corrections,
+    CorrectionsEndToEnd,
     PriorMaps,
     compose,
     nothing_of,
 )
 from exprgan.models.critics import FaceCritics
 from exprgan.models.pixels import signed, signed_channels_last, unsigned
+from exprgan.models.registry import build, full_arguments
+from exprgan.models.segmenters import MASKS, region_masks
 from exprgan.models.unified import MouthChart
 from exprgan.samples.prior_pairs import PriorMix, PriorPairs, make_samples
 from exprgan.training import losses
+from exprgan.training.segmenter import PixelLoss, SegmenterConfig, areas_of, collapsed, every_second
 from exprgan.training.task import Losses, Task, TrainingFiles, Turn
+from exprgan.weights import find
 
 ANCHOR_DECAY = 0.99
 """Of the moving averages of LeCam's regularisation, a step."""
+SEGMENTER_TRAINING = ("none", "frozen", "joint")
 REALS = 16
 """A photograph to hold an edit against is drawn from so many of the likest expressions."""
 
@@ -47,6 +53,7 @@ class CorrectionLossWeights:
     lambda_adv: float = 0.0  # of the sum over discriminators; 0 goes without them
     lambda_matching: float = 0.0  # of the discriminators' features, to true pictures where there are
     lambda_lecam: float = 0.1
+    lambda_seg: float = 0.5  # of the segmenter's own loss where it learns too (0.2)
 
 
 @dataclass(frozen=True)
@@ -58,28 +65,87 @@ class CorrectionConfig:
     adversarial: str = "hinge"  # wgan-gp has no penalty here
     local_critics: bool = True
     critic_lr_share: float = 1.0  # of the generator's learning rate
+    local_branches: bool = True  # of the generator
+    masks: str = "soft"  # form of the region masks: soft, hard or box
+    segmenter: str = "unet"  # whose masks condition the generator in an edit
+    segmenter_training: str = (
+        "none"  # masks from landmarks; frozen or joint: the segmenter's, which learns if joint
+    )
+    segmenter_lr_share: float = 0.1  # of the generator's learning rate
     architecture: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.masks not in MASKS:
+            raise UsageError(f"masks is {self.masks!r}; choose from {', '.join(MASKS)}.")
+        if self.segmenter_training not in SEGMENTER_TRAINING:
+            known = ", ".join(SEGMENTER_TRAINING)
+            raise UsageError(f"segmenter_training is {self.segmenter_training!r}; choose from {known}.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the generator."""
+        local = {} if self.local_branches else {"local_widths": ()}
+        return {**self.architecture, **local, "masks": self.masks}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """How to build what is kept: the generator, with a segmenter if that takes part."""
+        if self.segmenter_training == "none":
+            return {"architecture": "corrections", "arguments": self.arguments, "segmenter": self.segmenter}
+        arguments = {
+            "segmenter": self.segmenter,
+            "segmenter_arguments": full_arguments(self.segmenter),
+            "generator": full_arguments("corrections", **self.arguments),
+        }
+        return {"architecture": "corrections_end_to_end", "arguments": arguments}
+
+
+Generator = CorrectionGenerator | CorrectionsEndToEnd
 
 
 class CorrectionSystem(nn.Module):
-    """The generator and its discriminators."""
+    """The generator, with a segmenter if that takes part, and its discriminators."""
 
     def __init__(self, config: CorrectionConfig) -> None:
         super().__init__()
-        self.generator = CorrectionGenerator(**config.architecture)
+        made = build(config.description["architecture"], **config.description["arguments"])
+        assert isinstance(made, Generator)
+        self.generator = made
         self.critics = FaceCritics(local=config.local_critics) if config.loss.lambda_adv else None
 
 
 class CorrectionTask(Task):
-    """Networks, samples and losses for `exprgan.training.loop.Trainer`."""
+    """Networks, samples and losses for `exprgan.training.loop.Trainer`.
 
-    def __init__(self, samples: PriorPairs, config: CorrectionConfig) -> None:
-        self.samples, self.config = samples, config
+    A run with a segmenter may start from weights of a generator alone.
+
+    Args:
+        samples: What is learned from.
+        config: Networks and losses.
+        segmenter: Weights that the segmenter starts from; None starts it afresh.
+    """
+
+    def __init__(
+        self, samples: PriorPairs, config: CorrectionConfig, segmenter: dict[str, Tensor] | None = None
+    ) -> None:
+        self.samples, self.config, self.segmenter = samples, config, segmenter
+        self.pixel_loss = PixelLoss(1.0, 1.0, SegmenterConfig.small_weight)
+        if config.segmenter_training != "none":
+            self.may_stay_fresh = ("segmenter.",)
         self.d_adv, self.g_adv = losses.ADVERSARIAL[config.adversarial]
 
     def build(self) -> nn.Module:
         """A generator with fresh weights, which corrects nothing, and the discriminators if there are any."""
-        return CorrectionSystem(self.config)
+        system = CorrectionSystem(self.config)
+        if self.segmenter is not None and isinstance(system.generator, CorrectionsEndToEnd):
+            system.generator.segmenter.load_state_dict(self.segmenter)
+        return system
+
+    def as_start(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a generator alone under the names that they have beside a segmenter."""
+        if self.config.segmenter_training == "none" or any(name.startswith("generator.") for name in state):
+            return state
+        return {f"generator.{name}": value for name, value in state.items()}
 
     def averaged(self, model: CorrectionSystem) -> nn.Module:
         """The generator."""
@@ -87,15 +153,27 @@ class CorrectionTask(Task):
 
     def description(self) -> dict[str, Any]:
         """How to build the generator."""
-        return {"architecture": "corrections", "arguments": self.config.architecture, "segmenter": "unet"}
+        return self.config.description
+
+    def alarm(self, means: dict[str, float]) -> str:
+        """A region's mask that has shrunk to nothing."""
+        return collapsed(means)
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Sample `number` of `PriorPairs`."""
         return self.samples(seed, number)
 
+    def sample_settings(self) -> str:
+        """The mixture alone: losses and networks do not change samples."""
+        return repr(self.config.mix)
+
     def turns(self, model: CorrectionSystem) -> list[Turn]:
         """The discriminators' turn, if there are any, and the generator's."""
-        generator = Turn("G", model.generator.parameters(), lambda batch: self.g_loss(model, batch))
+        groups: list[dict[str, Any]] = [{"params": list(_alone(model.generator).parameters())}]
+        if self.config.segmenter_training == "joint":
+            segmenter = list(_end_to_end(model.generator).segmenter.parameters())
+            groups.append({"params": segmenter, "lr_share": self.config.segmenter_lr_share})
+        generator = Turn("G", groups, lambda batch: self.g_loss(model, batch))
         if model.critics is None:
             return [generator]
         groups = [{"params": list(model.critics.parameters()), "lr_share": self.config.critic_lr_share}]
@@ -111,13 +189,20 @@ class CorrectionTask(Task):
         with torch.no_grad():
             prior = prior_of(batch)
             change = corrections_of(model.generator, batch, prior)
-            fake = compose(source, prior, change, model.generator.chart)[rows]
+        with torch.autocast(source.device.type, enabled=False):
+            with torch.no_grad():
+                fake = compose(source, prior, change, model.generator.chart)[rows]
+            return self._told_apart(critics, fake, batch, rows)
+
+    def _told_apart(
+        self, critics: FaceCritics, fake: Tensor, batch: dict[str, Tensor], rows: Tensor
+    ) -> Losses:
         real, faces = (
             signed(batch["real"])[rows],
             (_face(batch["importance"]), _face(batch["real_importance"])),
         )
         on_fake, on_real = critics(fake, faces[0][rows]), critics(real, faces[1][rows])
-        loss, terms = source.new_zeros(()), {}
+        loss, terms = fake.new_zeros(()), {}
         for place, name in enumerate(on_real):
             said_real, said_fake = on_real[name][0].float(), on_fake[name][0].float()
             terms[f"D_{name}"] = self.d_adv(said_real, said_fake)
@@ -132,9 +217,15 @@ class CorrectionTask(Task):
     def g_loss(self, model: CorrectionSystem, batch: dict[str, Tensor]) -> Losses:
         """Sum of the losses, and its terms; "prior_image" is the image term of the prior alone."""
         generator, prior, weights = model.generator, prior_of(batch), self.config.loss
-        change = corrections_of(generator, batch, prior)
+        logits = logits_of(generator, batch)
+        change = corrections_of(generator, batch, prior, logits)
         with torch.autocast(batch["source"].device.type, enabled=False):
             loss, terms = paired_losses(change, prior, generator.chart, batch, weights)
+            if logits is not None:
+                terms |= areas_of(region_masks(logits.detach()))
+            if logits is not None and self.config.segmenter_training == "joint":
+                terms["S"] = self.pixel_loss.to(logits.device)(*every_second(logits, batch["labels"].long()))
+                loss = loss + weights.lambda_seg * terms["S"]
             if model.critics is None:
                 return loss, terms
             source, face = signed(batch["source"]), _face(batch["importance"])
@@ -158,7 +249,7 @@ class CorrectionTask(Task):
         terms["deepening"] = change.deepening.detach().mean()
         return loss, terms
 
-    def picture(self, averaged: CorrectionGenerator, batch: dict[str, Tensor]) -> Tensor:
+    def picture(self, averaged: Generator, batch: dict[str, Tensor]) -> Tensor:
         """Rows of source, prior alone, result, target and the correction's shade."""
         averaged.eval()
         prior = prior_of(batch)
@@ -183,10 +274,34 @@ def prior_of(batch: dict[str, Tensor]) -> PriorMaps:
     return PriorMaps(*(batch[f"prior_{name}"].float() for name in PriorMaps._fields))
 
 
-def corrections_of(model: CorrectionGenerator, batch: dict[str, Tensor], prior: PriorMaps) -> Corrections:
-    """The generator's corrections for a batch of `PriorPairs`."""
-    image, regions = signed_channels_last(batch["seen"]), batch["regions"].float() / 255
-    return model.correct_window(image, regions, prior, batch["coefficients"], batch["extent"])
+def corrections_of(
+    model: Generator, batch: dict[str, Tensor], prior: PriorMaps, logits: Tensor | None = None
+) -> Corrections:
+    """The generator's corrections for a batch of `PriorPairs`, with the segmenter's logits if they are at hand."""
+    image = signed_channels_last(batch["seen"])
+    asked = batch["coefficients"], batch["extent"]
+    if isinstance(model, CorrectionsEndToEnd):
+        found = logits_of(model, batch) if logits is None else logits
+        assert found is not None
+        return model.correct_window(image, found, prior, *asked)
+    return model.correct_window(image, batch["regions"].float() / 255, prior, *asked)
+
+
+def logits_of(model: Generator, batch: dict[str, Tensor]) -> Tensor | None:
+    """Logits (N, 19, H, W) of the segmenter, if one takes part."""
+    if not isinstance(model, CorrectionsEndToEnd):
+        return None
+    found: Tensor = model.segmenter(signed_channels_last(batch["seen"]))
+    return found
+
+
+def _alone(generator: Generator) -> CorrectionGenerator:
+    return generator.generator if isinstance(generator, CorrectionsEndToEnd) else generator
+
+
+def _end_to_end(generator: Generator) -> CorrectionsEndToEnd:
+    assert isinstance(generator, CorrectionsEndToEnd)
+    return generator
 
 
 def paired_losses(
@@ -239,4 +354,7 @@ def make_task(files: TrainingFiles, config: CorrectionConfig) -> CorrectionTask:
         )
     if config.loss.lambda_adv and not config.mix.reals:
         config = replace(config, mix=replace(config.mix, reals=REALS))
-    return CorrectionTask(make_samples(files.folder, fits, config.mix), config)
+    segmenter = None
+    if config.segmenter_training != "none":
+        segmenter = find(config.segmenter, files.weights).state()
+    return CorrectionTask(make_samples(files.folder, fits, config.mix), config, segmenter)

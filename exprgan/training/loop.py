@@ -28,6 +28,7 @@ from exprgan.errors import ExprganError, UsageError
 from exprgan.files import being_written
 from exprgan.models.registry import full_arguments
 from exprgan.training import distributed
+from exprgan.training.sample_store import SampleStore
 from exprgan.training.task import Task, Turn
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class LoopConfig:
     ema_kimg: float = 2.0  # half-life of the average of the weights
     clip_norm: float = 1.0  # limit of the gradient's norm; inf for none
     seed: int = 0  # of initialisation and samples
+    stored: int = 0  # draw from so many samples, which are made once and kept; 0 makes each anew
+    store: str = ""  # folder of the kept samples; RUN/samples by default
     workers: int = 0  # processes that make samples; 0 makes them in this one
     threads: int = 0  # torch's CPU threads; 0 leaves torch's choice
     device: str = "cpu"  # cpu, cuda, cuda:1 ...
@@ -72,8 +75,14 @@ class LoopConfig:
 class _Stream(Dataset[dict[str, Any]]):
     """A process's samples of a run: its share of every batch, in order."""
 
-    def __init__(self, task: Task, config: LoopConfig, world: distributed.World, steps: range) -> None:
-        self.task, self.config, self.world, self.steps = task, config, world, steps
+    def __init__(
+        self,
+        sample: Callable[[int, int], dict[str, Any]],
+        config: LoopConfig,
+        world: distributed.World,
+        steps: range,
+    ) -> None:
+        self.sample, self.config, self.world, self.steps = sample, config, world, steps
         self.share = config.batch_size // world.size
 
     def __len__(self) -> int:
@@ -82,7 +91,7 @@ class _Stream(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         step, place = divmod(index, self.share)
         number = self.steps[step] * self.config.batch_size + self.world.rank * self.share + place
-        return self.task.sample(self.config.seed, number)
+        return self.sample(self.config.seed, number)
 
 
 def _one_thread(_: int) -> None:
@@ -365,7 +374,7 @@ class Trainer:
         try:
             fresh = self.averaged.state_dict()
             kept = {name: value for name, value in fresh.items() if name.startswith(self.task.may_stay_fresh)}
-            state = {**kept, **load_file(path)}
+            state = {**kept, **self.task.as_start(load_file(path))}
             self.averaged.load_state_dict(state)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UsageError(
@@ -393,7 +402,10 @@ class Trainer:
         config, world = self.config, self.world
         if self.step >= self.total_steps:
             return iter(())
-        stream = _Stream(self.task, config, world, range(self.step, self.total_steps))
+        sample = self.task.sample
+        if config.stored:
+            sample = SampleStore(self.task, Path(config.store or self.run_dir / "samples"), config.stored)
+        stream = _Stream(sample, config, world, range(self.step, self.total_steps))
         loader: DataLoader[dict[str, Any]] = DataLoader(
             stream,
             batch_size=stream.share,

@@ -22,6 +22,7 @@ from exprgan.errors import ExprganError, UsageError
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_parts import REGIONS
 from exprgan.weights import find, save_weights
+from exprgan.weights.find import END_TO_END
 
 CARDS = Path(__file__).parent / "cards"
 DATA = {
@@ -192,6 +193,7 @@ def data_of(description: Mapping[str, Any], command: Sequence[str]) -> list[str]
     if "--teacher" in words or description["architecture"] in (
         "unified",
         "corrections",
+        "corrections_end_to_end",
         "features",
         "transfer",
     ):
@@ -207,8 +209,9 @@ def losses_of(architecture: str, task: Mapping[str, Any]) -> str:
     parts = [task["adversarial"].upper().replace("HINGE", "hinge")] if task.get("lambda_adv", 1) else []
     parts += [words for key, words in _LOSSES.items() if task.get(key)]
     region = task.get("region", {})
-    has_segmenter = architecture in ("hierarchical", "unified_end_to_end")
-    if has_segmenter and region.get("segmenter_training") == "joint" and region.get("lambda_seg"):
+    has_segmenter = architecture in ("hierarchical", *END_TO_END)
+    own = region or task
+    if has_segmenter and own.get("segmenter_training") == "joint" and own.get("lambda_seg"):
         parts.append("segmentation")
     return f"{', '.join(parts[:-1])} and {parts[-1]} losses" if len(parts) > 1 else f"the {parts[0]} loss"
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.errors import UsageError
-from exprgan.face_parts import CLASS_NAMES
+from exprgan.face_parts import CLASS_NAMES, REGIONS
 from exprgan.models.pixels import signed
 from exprgan.models.segmenters import SEGMENTERS, BiSeNet, UNet
 from exprgan.samples.segmentation import IGNORE, SegmentationSamples, class_sets, random_crop
@@ -21,6 +21,9 @@ from exprgan.training.losses import hard_mean
 from exprgan.training.task import Task, TrainingFiles
 
 LARGE_CLASSES = ("background", "skin", "hair", "neck")
+LEAST_AREA = 0.002
+"""Share of the crop below which a region's mask has collapsed: a segmenter that learns with a generator avoids the
+generator's loss by finding nothing."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,34 @@ class SegmenterTask(Task):
         return loss_seg + self.config.lambda_aux * loss_aux, {"loss_seg": loss_seg, "loss_aux": loss_aux}
 
 
+def areas_of(masks: Tensor) -> dict[str, Tensor]:
+    """Mean share of the crops that region masks (N, 3, H, W) cover, by area_REGION, for the log."""
+    return {f"area_{name}": area for name, area in zip(REGIONS, masks.mean((0, 2, 3)), strict=True)}
+
+
+def collapsed(means: dict[str, float]) -> str:
+    """Which mask has shrunk to nothing, by a log's `areas_of`; empty if none has."""
+    for region in REGIONS:
+        area = means.get(f"area_{region}", 1.0)
+        if area < LEAST_AREA:
+            return (
+                f"the segmenter's mask of the {region} covers {100 * area:.2f} % of the crops, so it has collapsed "
+                "(raise lambda_seg or freeze the segmenter)"
+            )
+    return ""
+
+
 def _one_pixel_a_cell(cells: Tensor, labels: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     """Logits (N, 19, h, w) and labels (N, h, w) of one pixel of each cell, which pixel is drawn anew."""
     row, column = torch.randint(patch, (2,)).tolist()
     logits = cells.unflatten(1, (-1, patch**2))[:, :, row * patch + column]
     return logits, labels[:, row::patch, column::patch]
+
+
+def every_second(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Every second row and column of logits (N, 19, h, w) and labels (N, h, w), from a random start."""
+    row, column = torch.randint(2, (2,)).tolist()
+    return logits[:, :, row::2, column::2], labels[:, row::2, column::2]
 
 
 def _at_half_size(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,6 +84,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def sample_settings(self) -> str:
+        """All that `sample` depends on beside the data; samples are shared by runs where it is the same."""
+        return repr(getattr(self, "config", None))
+
     def loss(self, model: Any, batch: dict[str, Tensor]) -> Losses:
         """Loss of the only turn, for tasks with one optimiser."""
         raise NotImplementedError
@@ -96,6 +100,10 @@ class Task:
         """The part of the networks that is kept: its moving average is what a run gives."""
         module: nn.Module = model
         return module
+
+    def as_start(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Stored weights to start from as those of the averaged part, where other networks' will do, too."""
+        return state
 
     def description(self) -> dict[str, Any]:
         """How to build the averaged part, and what else its user must know; network.json of a run.

@@ -17,6 +17,7 @@ LICENCE_FILE = "LICENSE"
 TASKS = {
     "bisenet": "image-segmentation",
     "corrections": "image-to-image",
+    "corrections_end_to_end": "image-to-image",
     "expression_judge": "image-classification",
     "face_proposer": "object-detection",
     "features": "image-feature-extraction",

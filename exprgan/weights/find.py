@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE = "EXPRGAN_WEIGHTS"
 PIXEL_SYSTEMS = ("sargan", "stargan", "usgan", "hierarchical")
 """Architectures whose generator puts out pictures, y = G(x, c)."""
-FACE_MODEL_SYSTEMS = ("corrections", "face_model")
+FACE_MODEL_SYSTEMS = ("corrections", "corrections_end_to_end", "face_model")
 """The face model with a generator that corrects it, and alone; they take any expression, not only the eight."""
 SYSTEMS = (*FACE_MODEL_SYSTEMS, "unified", "unified_end_to_end", *PIXEL_SYSTEMS)
 """Architectures of what gives a face an expression; all but `PIXEL_SYSTEMS` put out edits."""
+END_TO_END = ("corrections_end_to_end", "unified_end_to_end")
+"""Those that bring a segmenter of their own."""
 DEFAULT_SYSTEM = "corrections"
 NETWORK, AVERAGED = "network.json", "ema.safetensors"
 """Files of a run: how to build its network, and the averaged weights."""

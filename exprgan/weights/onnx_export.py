@@ -23,7 +23,7 @@ from exprgan.face_parts import CROP_PX
 from exprgan.files import write_whole
 from exprgan.models.pixel_edits import edits_of
 from exprgan.models.roles import PLAYERS
-from exprgan.weights.find import NetworkFiles
+from exprgan.weights.find import END_TO_END, NetworkFiles
 from exprgan.weights.graphs import DRAWN, FOLDER, INDEX, form_of, open_tensors
 from exprgan.weights.runtime import ROLE_OF, ROLES, OnnxNetwork, TorchNetwork, onnxruntime
 
@@ -185,7 +185,7 @@ class _Present(nn.Module):
 
 def _role_of(files: NetworkFiles) -> str:
     role = ROLE_OF.get(files.architecture)
-    if role is None or files.architecture == "unified_end_to_end":
+    if role is None or files.architecture in END_TO_END:
         raise UsageError(
             f"{files.name} is a network {files.architecture!r}, which is not exported; "
             f"name some of {', '.join(EXPORTED)}."

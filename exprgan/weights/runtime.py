@@ -56,7 +56,7 @@ ROLE_OF = {
     "face_proposer": "proposer",
     "unet": "segmenter",
     "bisenet": "segmenter",
-    "corrections": "corrections",
+    **dict.fromkeys(("corrections", "corrections_end_to_end"), "corrections"),
     **dict.fromkeys(("unified", "unified_end_to_end", "sargan", "stargan", "usgan", "hierarchical"), "edits"),
 }
 """Role of the networks of each architecture."""

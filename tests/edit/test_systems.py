@@ -10,12 +10,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from exprgan.edit.systems import load_system
+from exprgan.edit.parts import open_parts
+from exprgan.edit.systems import FaceModelSystem, load_system
 from exprgan.errors import ExprganError, UsageError, WeightsError
 from exprgan.models.pixel_edits import PixelEdits
 from exprgan.models.registry import build
+from exprgan.models.segmenters import region_masks
 from exprgan.weights import save_weights
 from exprgan.weights.find import PIXEL_SYSTEMS, find_system
+from exprgan.weights.runtime import signed
+from tests.made_sets import render
 
 SMALL: dict[str, dict[str, Any]] = {
     "stargan": {"width": 4, "num_blocks": 1},
@@ -112,7 +116,7 @@ def test_files_of_a_run_know_its_hash(tmp_path: Path) -> None:
     ("source", "error", "words"),
     [
         ("sargam", UsageError, "did you mean sargan?"),
-        ("zzz", UsageError, "choose from corrections, face_model, unified, unified_end_to_end"),
+        ("zzz", UsageError, "choose from corrections, corrections_end_to_end, face_model, unified"),
         ("stargan", WeightsError, "exprgan train stargan"),
         ("unet", UsageError, "network 'unet'"),
         ("w", UsageError, "several systems"),
@@ -155,6 +159,29 @@ def test_bundled_unified_edits_at_once_as_the_network_alone(root: Path) -> None:
     assert float(changed.min()) > 0.01
     same = system(image, expression, torch.zeros(2))
     torch.testing.assert_close(same, image, atol=1e-4, rtol=0)
+
+
+def test_corrections_with_their_own_segmenter_edit_like_its_two_parts(root: Path, tmp_path: Path) -> None:
+    arguments = {"segmenter": "unet", "generator": {"global_widths": [8, 8, 8], "local_widths": [8, 8]}}
+    torch.manual_seed(0)
+    whole: Any = build("corrections_end_to_end", **arguments).eval()
+    with torch.no_grad():
+        whole.generator.global_branch.head.weight.normal_(0, 0.05)
+        whole.generator.local_branches["mouth"].head.weight.normal_(0, 0.05)
+    described = {"architecture": "corrections_end_to_end", "arguments": arguments}
+    (tmp_path / "network.json").write_text(json.dumps(described))
+    save_file(whole.state_dict(), tmp_path / "ema.safetensors")
+    system = load_system(tmp_path, weights=root / "weights")
+    assert isinstance(system, FaceModelSystem)
+    assert system.generator is not None
+    assert system.segmenter is not None
+    prepared = system.prepare(render("0007_neutral"))
+    assert prepared is not None
+    with torch.inference_mode():
+        expected = region_masks(whole.segmenter(torch.from_numpy(signed(prepared.pixels))))
+    torch.testing.assert_close(torch.as_tensor(prepared.regions), expected)
+    with pytest.raises(UsageError, match="needs torch"):
+        open_parts(find_system(tmp_path, root / "weights"), runtime="onnx")
 
 
 def test_the_edits_of_a_system_with_its_own_segmenter_are_those_of_the_whole_network(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from exprgan.evaluation import examine
 from exprgan.models.registry import BUILDERS, build
 from exprgan.training.publish import Notes, publish
 from exprgan.weights import NetworkFiles, find, read_manifest, save_weights
-from exprgan.weights.find import PIXEL_SYSTEMS
+from exprgan.weights.find import END_TO_END, PIXEL_SYSTEMS
 from tests.made_sets import make_open_faces, make_synthetic_faces
 
 
@@ -34,7 +34,7 @@ def files_of(architecture: str) -> NetworkFiles:
 
 
 def test_every_network_but_the_adversarial_systems_has_figures_of_its_own() -> None:
-    assert set(BUILDERS) - set(examine.EXAMINERS) == {*PIXEL_SYSTEMS, "unified_end_to_end"}
+    assert set(BUILDERS) - set(examine.EXAMINERS) == {*PIXEL_SYSTEMS, *END_TO_END}
     assert set(examine.EXAMINERS) - set(BUILDERS) == {"face_model"}  # geometry, no network
 
 

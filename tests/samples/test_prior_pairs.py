@@ -11,10 +11,12 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.data.synthetic_faces import SyntheticFaces
 from exprgan.face_model.model import FaceModel
 from exprgan.face_model.motion import displacement
+from exprgan.face_parts import class_ids
 from exprgan.faces.mesh import BLENDSHAPE_MIRROR, MIRROR
 from exprgan.models.corrections import PriorMaps
 from exprgan.samples.own_fits import Fits
 from exprgan.samples.prior_pairs import Person, PriorMix, PriorPairs, moved
+from exprgan.samples.segmentation import IGNORE
 
 KINDS = {
     "photo": PriorMix(synthetic=0, between=0),
@@ -66,6 +68,11 @@ def test_arrays_have_the_windows_size(kind: str, sources) -> None:
     assert sample["true_flow_px"].shape == (2, 96, 96)
     assert sample["coefficients"].shape == (109,)
     assert sample["true_flow_weight"].any() == (kind == "photo")
+    assert sample["labels"].shape == (192, 192)
+    known = {class_ids((name,))[0] for name in ("u_lip", "l_lip", "nose", "l_brow", "r_brow")}
+    assert known <= set(np.unique(sample["labels"]).tolist())
+    is_exact = set(np.unique(sample["labels"]).tolist()) <= {*range(19), IGNORE}
+    assert is_exact == (kind == "frames")
 
 
 def test_target_differs_from_the_source_where_it_matters(sources) -> None:

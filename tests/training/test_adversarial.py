@@ -19,7 +19,7 @@ from torch import Tensor
 
 from exprgan.errors import ExprganError, UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.models import hierarchical
+from exprgan.models import hierarchical, segmenters
 from exprgan.models.hierarchical import HierarchicalGenerator
 from exprgan.models.registry import build, full_arguments
 from exprgan.samples.labelled import LabelledMix, LabelledSamples, SetSource
@@ -175,7 +175,7 @@ def test_masks_are_soft_or_hard_or_boxes() -> None:
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     networks: dict[str, Any] = {
         name: build("hierarchical", width=8, local_width=8, masks=name, dilation_px=0)
-        for name in hierarchical.MASKS
+        for name in segmenters.MASKS
     }
     state = networks["soft"].state_dict()
     masks = {}
