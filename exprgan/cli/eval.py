@@ -50,6 +50,10 @@ def evaluate(
     pictures: Annotated[
         int, typer.Option("--pictures", metavar="N", min=0, help="Faces that the report shows.")
     ] = 6,
+    units: Annotated[
+        bool,
+        typer.Option("--units", help="Also edit by single action units, where a system knows them."),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the choice of faces.")] = 0,
     teacher: Annotated[
         Path | None,
@@ -126,6 +130,7 @@ def evaluate(
         inception=inception,
         compare=compare,
         pictures=pictures,
+        units=units,
     )
     record = run(
         found, chosen, command=["exprgan", *sys.argv[1:]], progress=lambda n: out.progress(n, "edits")

@@ -27,6 +27,7 @@ from exprgan.evaluation.protocol import Measured, Protocol, rounded_to_8_bits
 from exprgan.evaluation.report import SCHEMA, Pictures, write_report
 from exprgan.evaluation.sources import SEGMENTERS, TRANSFER, titles
 from exprgan.evaluation.summary import Summary, paired_differences, summarise
+from exprgan.evaluation.units import measure_units, units_of
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_parts import FACE_CLASSES
 from exprgan.models.judges import EXPRESSION_SQUARE, FEATURE_LAYER, INPUT_PX
@@ -43,7 +44,7 @@ class EvalOptions:
     faces: photographs to edit, at most. size: side at which pixels are compared. teacher and cache: folders of the
     geometry teacher's basis and renders. landmarker: MediaPipe's model
     file. inception: weights of the FID Inception. compare: report by face rather than
-    by system. pictures: faces that the report shows.
+    by system. pictures: faces that the report shows. units: also edit by single action units.
     """
 
     data: tuple[str, ...]
@@ -58,6 +59,7 @@ class EvalOptions:
     inception: Path | None = None
     compare: bool = False
     pictures: int = 6
+    units: bool = False
 
 
 Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
@@ -164,6 +166,7 @@ def _head(
             "else by the bundled segmenter"
         ),
         "systems": [],
+        "action_units": {},
         "differences": [],
         "segmenters": [],
     }
@@ -186,7 +189,8 @@ def _measure(
     contestants += [
         _contestant(source, title, sets) for source, title in zip(sources, titles(sources), strict=True)
     ]
-    total = len(contestants) * (len(cases.faces) + len(cases.pairs))
+    by_units = {each.name: system for each in contestants if options.units and (system := units_of(each))}
+    total = len(contestants) * (len(cases.faces) + len(cases.pairs)) + len(by_units) * len(cases.faces)
     with progress(total) as step:
         protocol = Protocol(
             cases,
@@ -199,7 +203,12 @@ def _measure(
             on_face=step,
         )
         measured = [protocol.measure(contestant) for contestant in contestants]
-    reference, published = protocol.reference_features(), protocol.reference_inception()
+        reference = protocol.reference_features()
+        record["action_units"] = {
+            name: measure_units(protocol, system, reference, seed=options.seed, on_face=step)
+            for name, system in by_units.items()
+        }
+    published = protocol.reference_inception()
     tested = judges.tested_classes
     summaries = [summarise(one, cases, tested, reference, options.seed, published) for one in measured]
     record["data"] |= _data_record(cases, sets, options)

@@ -163,22 +163,33 @@ class Protocol:
             pictures=[row.pictures for row in rows[: self.num_pictures]],
         )
 
+    def pixels(self, number: int) -> NDArray[np.uint8]:
+        """A face's crop, uint8 RGB (256, 256, 3)."""
+        return rounded_to_8_bits(self.cases.faces[number].image)[0]
+
+    def measure_edit(self, number: int, edited: Tensor) -> tuple[dict[str, Array], Judgement, Array]:
+        """Figures (E,) by name of edits (E, 3, 256, 256) of a face, what the judges say, and how scores change."""
+        mask, before, count = self.masks[number], self.before[number], len(edited)
+        judgement = self.judges(edited)
+        source = _unit(self.cases.faces[number].image, self.size).expand(count, -1, -1, -1)
+        embedding = before.embedding.expand(count, -1)
+        parts = {"in": mask, "out": 1 - mask, "whole": torch.ones_like(mask)}
+        figures = {
+            "cosine": metrics.identity_cosine(judgement.embedding, embedding),
+            "acd": metrics.content_distance(judgement.embedding, embedding),
+            **metrics.pixel_figures(_unit(edited, self.size), source, parts),
+        }
+        return figures, judgement, judgement.scores - before.scores
+
     def _face(self, contestant: Contestant, number: int) -> _FaceRow:
-        case, mask, before = self.cases.faces[number], self.masks[number], self.before[number]
+        case, mask = self.cases.faces[number], self.masks[number]
         edited = contestant.edit(case, ALL)
         if edited is None:
             edited = torch.full((NUM, *case.image.shape[1:]), torch.nan)
         pictures = rounded_to_8_bits(edited.nan_to_num())
         seen = signed(torch.from_numpy(pictures).permute(0, 3, 1, 2))
-        judgement = self.judges(seen)
-        after, source = _unit(pictures, self.size), _unit(case.image, self.size).expand(NUM, -1, -1, -1)
-        edits = {
-            "cosine": metrics.identity_cosine(judgement.embedding, before.embedding.expand(NUM, -1)),
-            "acd": metrics.content_distance(judgement.embedding, before.embedding.expand(NUM, -1)),
-            **metrics.pixel_figures(
-                after, source, {"in": mask, "out": 1 - mask, "whole": torch.ones_like(mask)}
-            ),
-        }
+        edits, judgement, score_changes = self.measure_edit(number, seen)
+        after = _unit(pictures, self.size)
         if self.teacher is not None:
             target = self.teacher.edit(case, ALL)
             edits["teacher_psnr"] = (
@@ -196,7 +207,7 @@ class Protocol:
             edits=edits,
             own=own,
             judgement=judgement,
-            score_changes=judgement.scores - before.scores,
+            score_changes=score_changes,
             columns=self._columns(seen) - self.before_columns[number],
             pictures=pictures,
             inception=None if self.inception is None else self.inception.features(pictures),

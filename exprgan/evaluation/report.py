@@ -152,8 +152,20 @@ COLUMNS = (
     Column("parameters", "Cost", "parameters, M", "lower", 2, "of all networks of an edit", 1e-6),
 )
 """The main table, in its order."""
-BY_EXPRESSION = ("accuracy_rendered", "wanted", "wanted_landmarker", "cosine", "psnr_out", "psnr_pair")
+BY_EXPRESSION = ("accuracy_rendered", "wanted", "wanted_landmarker", "cosine", "kid", "psnr_out", "psnr_pair")
 """Columns that the report also shows by expression."""
+BY_UNIT = (
+    Column(
+        "change",
+        "",
+        "change",
+        "higher",
+        2,
+        "mean change of the score that is meant, by the judge of photographs",
+    ),
+    *(column for column in COLUMNS if column.key in ("cosine", "kid", "psnr_out")),
+)
+"""Columns of the tables by action unit."""
 
 
 def columns_of(record: dict[str, Any]) -> list[Column]:
@@ -257,6 +269,7 @@ def render(record: dict[str, Any], sheets: list[dict[str, Any]]) -> str:
         paired_groups=_groups(paired),
         best=_best(record, columns),
         by_expression=[column for column in columns if column.key in BY_EXPRESSION],
+        by_unit=BY_UNIT,
         expressions=EXPRESSIONS,
         sheets=sheets,
         plot=_plot(record),

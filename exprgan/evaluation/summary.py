@@ -81,6 +81,10 @@ def summarise(
         }
         for key, value in values.items()
     }
+    by_expression["kid"] = {
+        name: kernel_distance(measured.features[:, number : number + 1], reference, seed)
+        for number, name in enumerate(EXPRESSIONS)
+    }
     for key, value in measured.pairs.items():
         kinds = np.array([pair.expression for pair in cases.pairs])
         people = np.array([pair.person for pair in cases.pairs])
@@ -136,19 +140,26 @@ def wanted_change(changes: Array, columns: Sequence[str], without: Sequence[str]
 
 def _distances(features: Tensor, reference: Tensor, seed: int) -> dict[str, Figure]:
     """FID and KID of all edits against the reference, with jackknife intervals over faces."""
+    return {
+        "fid": _distance(metrics.fid, features, reference, seed),
+        "kid": kernel_distance(features, reference, seed),
+    }
+
+
+def _distance(
+    statistic: Callable[[Tensor, Tensor], float], features: Tensor, reference: Tensor, seed: int
+) -> Figure:
     kept = features[features.flatten(1).isfinite().all(dim=1)]
-
-    def of(statistic: Callable[[Tensor, Tensor], float]) -> Figure:
-        return metrics.jackknife(
-            lambda rows: statistic(reference, kept[torch.from_numpy(rows)].flatten(0, 1)),
-            len(kept),
-            seed=seed,
-        )
-
     if not len(kept):
-        nothing = Figure(np.nan, np.nan, np.nan, 0)
-        return {"fid": nothing, "kid": nothing}
-    return {"fid": of(metrics.fid), "kid": of(metrics.kid)}
+        return Figure(np.nan, np.nan, np.nan, 0)
+    return metrics.jackknife(
+        lambda rows: statistic(reference, kept[torch.from_numpy(rows)].flatten(0, 1)), len(kept), seed=seed
+    )
+
+
+def kernel_distance(features: Tensor, reference: Tensor, seed: int) -> Figure:
+    """KID of edits (C, E, F) of C faces against a reference (R, F), with a jackknife interval over faces."""
+    return _distance(metrics.kid, features, reference, seed)
 
 
 def _published_distances(features: Tensor, reference: Tensor) -> dict[str, Figure]:

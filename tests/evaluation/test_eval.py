@@ -288,6 +288,9 @@ def test_metrics_hold_all_systems_beside_doing_nothing(record: dict[str, Any]) -
     assert stargan["cost"]["parameters"] == sum(
         weight.numel() for weight in build("stargan", **TINY["stargan"][1]).parameters()
     )
+    for figure in stargan["by_expression"]["kid"].values():
+        assert figure["n"] == 3
+    assert record["action_units"] == {}
     assert record["data"]["num_faces"] == 3
     assert record["features"]["num_edits"] == 24
     assert record["features"]["reference"] == "photos, the edited ones themselves"
