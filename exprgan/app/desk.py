@@ -69,6 +69,17 @@ class Desk:
         rough = values.get("moving") is True
         return self._shown(session, self.sessions.photo(session), Look.of(values), face, view, rough=rough)
 
+    def take_teeth(
+        self, session: str, data: bytes, name: str, values: Mapping[str, Any], face: str, view: str
+    ) -> Shown:
+        """Show the teeth of another photo, a file called `name`, in the session's photo.
+
+        Raises: as `Opened.take_teeth`.
+        """
+        opened = self.sessions.photo(session)
+        opened.take_teeth(data, name)
+        return self._shown(session, opened, Look.of(values), face, view)
+
     def photo_file(self, session: str, values: Mapping[str, Any], face: str) -> str:
         """The address of the edited photo at full size.
 
@@ -113,6 +124,8 @@ class Desk:
         ]
         width, height = opened.size_px
         lines = [f"{opened.name}, {width} × {height} px", *opened.notes, *after.notes]
+        if opened.teeth_from:
+            lines.append(f"Mouths that open show the teeth of {opened.teeth_from}.")
         if not look.regions:
             lines.append("No region is switched on, so nothing changes.")
         elif not look.asks:
@@ -120,7 +133,7 @@ class Desk:
         return Shown(
             {"before": addresses[0], "after": addresses[1], "faces": boxes},
             status_of(lines),
-            look.command(opened.name, opened.face_option(face)) if look.asks else "",
+            look.command(opened.name, opened.face_option(face), opened.teeth_from) if look.asks else "",
         )
 
 

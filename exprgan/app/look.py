@@ -174,8 +174,14 @@ class Look:
         (expression,) = wanted_expressions(self._blend(), controls=amounts, region=region).values()
         return expression
 
-    def words(self, photo: str, face: str = "largest") -> list[str]:
-        """The words of the command that repeats the look on a photo's faces, `exprgan` first."""
+    def words(self, photo: str, face: str = "largest", teeth_from: str = "") -> list[str]:
+        """The words of the command that repeats the look on a photo's faces, `exprgan` first.
+
+        Args:
+            photo: Its file.
+            face: What --face names.
+            teeth_from: Another photo whose teeth are shown where the page leaves them open; empty for none.
+        """
         au, control = self._amount_words()
         words = ["exprgan", "edit", photo]
         for option, given in (("--to", self._blend()), ("--au", au), ("--control", control)):
@@ -188,17 +194,19 @@ class Look:
             words += ["--face", face]
         if self.teeth != CHOICES[0]:
             words += ["--teeth", self.teeth]
+        elif teeth_from:
+            words += ["--teeth-from", teeth_from]
         if self._has_long_label:
             words += ["--output", self.file_name(photo)]
         return words
 
-    def command(self, photo: str, face: str = "largest") -> str:
+    def command(self, photo: str, face: str = "largest", teeth_from: str = "") -> str:
         """The command in one line, quoted for a shell.
 
         >>> Look({"happy": 0.6}, {"AU4L": 0.3}).command("my photo.jpg", "0")
         "exprgan edit 'my photo.jpg' --to happy:0.6 --au 4L=0.3 --face 0"
         """
-        return shlex.join(self.words(photo, face))
+        return shlex.join(self.words(photo, face, teeth_from))
 
     def file_name(self, photo: str) -> str:
         """The name that `exprgan edit` gives the result."""

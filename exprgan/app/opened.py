@@ -24,6 +24,7 @@ from exprgan.photos.photo import Photo
 if TYPE_CHECKING:
     from exprgan.edit.editor import Editor
     from exprgan.edit.scene import EditResult, Scene
+    from exprgan.face_model.teeth import Teeth
 
 PREVIEW_PX = 1000
 """Longer side of a preview at most."""
@@ -91,6 +92,9 @@ class Opened:
         with self._lock, one_thread():  # as the command line, so that results are the same
             self._scene = editor.prepare(photo, ALL)
         self._seen = _on_white(colour.srgb_uint8(photo), photo)
+        self._other_teeth: Teeth | None = None
+        self.teeth_from = ""
+        """The photo whose teeth are shown where the page leaves them open; empty for none."""
         self._windows: dict[tuple[str, str], Scene] = {}
         self._befores: dict[tuple[str, str], bytes] = {}
 
@@ -114,6 +118,19 @@ class Opened:
             box = (x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height)
             rows.append(FaceRow(outcome.index, box, outcome.reason))
         return rows
+
+    def take_teeth(self, data: bytes, name: str) -> None:
+        """Show the teeth of another photo of the person, a file called `name`, wherever they are left open.
+
+        Raises:
+            UsageError: It shows too few of them, is turned too far or too small.
+            NoFaceFound: There is no face, or none that can be edited.
+            UnreadableImage: The photo cannot be decoded.
+        """
+        photo = image_io.read(data, max_pixels=MOST_PIXELS, path=Path(name))
+        with self._lock, one_thread():
+            self._other_teeth = self.editor.teeth_from(photo)
+        self.teeth_from = Path(name).name
 
     def first_face(self) -> str:
         """The face that is chosen at first: the largest, by its number."""
@@ -181,7 +198,8 @@ class Opened:
         return Result(Path(look.file_name(self.name)).with_suffix(".toml").name, look.recipe().encode())
 
     def _edit(self, scene: Scene, look: Look, editor: Editor) -> EditResult:
-        return editor.edit(_with_teeth(scene, look.teeth), look.expression(), look.strength)
+        shown = _with_teeth(scene, look.teeth, self._other_teeth)
+        return editor.edit(shown, look.expression(), look.strength)
 
     def _chosen(self, face: str) -> Scene:
         """The photo with those faces to be edited that are chosen, at full size."""
@@ -209,13 +227,14 @@ class Opened:
         return self._windows[face, view]
 
 
-def _with_teeth(scene: Scene, teeth: str) -> Scene:
-    """The scene whose mouths show a set of drawn teeth; auto leaves those that were found."""
-    if teeth == "auto":
-        return scene
+def _with_teeth(scene: Scene, teeth: str, other: Teeth | None) -> Scene:
+    """The scene whose mouths show a set of drawn teeth; auto leaves those that were found, unless there are others."""
     from exprgan.face_model.teeth import Teeth
 
-    return replace(scene, faces=tuple(replace(face, teeth=Teeth(teeth)) for face in scene.faces))
+    shown = other if teeth == "auto" else Teeth(teeth)
+    if shown is None:
+        return scene
+    return replace(scene, faces=tuple(replace(face, teeth=shown) for face in scene.faces))
 
 
 def _on_white(pixels: NDArray[np.uint8], photo: Photo) -> NDArray[np.uint8]:

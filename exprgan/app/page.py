@@ -55,6 +55,11 @@ def build(desk: Desk) -> gr.Blocks:
                     save = gr.Button("Save the photo", variant="primary", min_width=120)
                     save_recipe = gr.Button("Save the recipe", min_width=120)
                     recipe = _taking(gr.UploadButton("Load a recipe", file_types=[".toml"], min_width=120))
+                    teeth = _taking(
+                        gr.UploadButton(
+                            "Teeth from a photo", file_types=list(READABLE_EXTENSIONS), min_width=120
+                        )
+                    )
                 command = _html("command.html", "", "command.js", elem_classes="exp-below")
                 saver = _html(None, "", "saver.js", visible="hidden")
             with gr.Column(elem_classes="exp-right", scale=2, min_width=280):
@@ -87,6 +92,16 @@ def build(desk: Desk) -> gr.Blocks:
                 path.unlink(missing_ok=True)
             return [*desk.draw(_session(request), new, face or ALL, view), new]
 
+        def take_teeth(
+            uploaded: Uploaded | None, values: Any, face: str | None, view: str, request: gr.Request
+        ) -> list[Any]:
+            path, name = _given(uploaded)
+            try:
+                data = path.read_bytes()
+            finally:
+                path.unlink(missing_ok=True)
+            return list(desk.take_teeth(_session(request), data, name, values, face or ALL, view))
+
         def save_photo(values: Any, face: str | None, request: gr.Request) -> list[Any]:
             return [gr.skip(), desk.photo_file(_session(request), values, face or ALL)]
 
@@ -114,6 +129,9 @@ def build(desk: Desk) -> gr.Blocks:
         )
         recipe.upload(
             _told(open_recipe, 4, status_at=1), [recipe, panel, face, view], [*shown, panel], **quiet
+        )
+        teeth.upload(
+            _told(take_teeth, 3, status_at=1), [teeth, panel, face, view], shown, show_progress_on=[teeth]
         )
         save.click(_told(save_photo, 2, status_at=0), [panel, face], [status, saver], show_progress_on=[save])
         save_recipe.click(_told(save_look, 2, status_at=0), [panel], [status, saver], **quiet)

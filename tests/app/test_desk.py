@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from exprgan.app import sessions as module
 from exprgan.app.desk import ADDRESS, Desk, look_of_recipe, status_of, trouble_of
@@ -144,3 +145,19 @@ def test_texts_are_escaped(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
     assert "inside exprgan (ValueError: odd)" in trouble_of(ValueError("odd"))
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_teeth_of_another_photo_are_named(desk: Desk, sample_path: Path, tmp_path: Path) -> None:
+    smile = Expression.parse(None, {"mouthUpperUp": 0.8, "smile": 1.0})
+    Image.fromarray(desk.sessions.editor.edit(sample_path, smile).image).save(tmp_path / "smile.png")
+    data = (tmp_path / "smile.png").read_bytes()
+    desk.open("eve", sample_path.read_bytes(), "portrait.jpg", HAPPY)
+    shown = desk.take_teeth("eve", data, "my smile.png", HAPPY, "0", "photo")
+    assert "Mouths that open show the teeth of my smile.png." in shown.status
+    assert shown.command.endswith("--teeth-from 'my smile.png'")
+    # the next photo, of somebody else perhaps, begins without
+    again = desk.open("eve", sample_path.read_bytes(), "portrait.jpg", HAPPY)
+    assert "teeth" not in again.shown.status
+    desk.close("eve")
+    with pytest.raises(UsageError, match="not open any more"):
+        desk.take_teeth("eve", data, "my smile.png", HAPPY, "0", "photo")

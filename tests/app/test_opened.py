@@ -17,6 +17,7 @@ from exprgan.app.look import Look
 from exprgan.app.opened import ALL, Opened
 from exprgan.edit.editor import Editor
 from exprgan.errors import NoFaceFound, UnreadableImage, UsageError
+from exprgan.face_model.expression import Expression
 from exprgan.photos import image_io
 from tests.conftest import RunCli
 
@@ -222,3 +223,29 @@ def test_photos_that_do_not_do_are_refused(
     with pytest.raises(UnreadableImage, match="smaller"):
         Opened(editor, sample_path.read_bytes(), "a.jpg", lock)
     assert not lock.locked()
+
+
+def test_teeth_of_another_photo_give_the_file_of_the_command_line(
+    run_cli: RunCli, editor: Editor, sample_path: Path, tmp_path: Path
+) -> None:
+    wide = Expression.parse(None, {"mouthUpperUp": 0.8, "smile": 1.0})
+    smile = tmp_path / "smile.png"
+    geometry = Editor.from_pretrained(device="cpu", model="face_model")
+    Image.fromarray(geometry.edit(sample_path, wide, teeth="gapped").image).save(smile)
+    opened = Opened(editor, sample_path.read_bytes(), "portrait.jpg", threading.Lock())
+    happy = Look.of({"shares": {"happy": 1}})
+    before = opened.preview(happy, "0", "near").jpeg
+    with pytest.raises(UsageError, match="too little of the upper teeth"):
+        opened.take_teeth(sample_path.read_bytes(), "shut.jpg")
+    assert opened.teeth_from == ""
+    assert opened.preview(happy, "0", "near").jpeg == before
+    opened.take_teeth(smile.read_bytes(), "smile.png")
+    assert opened.preview(happy, "0", "near").jpeg != before
+    command = shlex.split(happy.command("portrait.jpg", "largest", opened.teeth_from))
+    assert command[-2:] == ["--teeth-from", "smile.png"]
+    words = [*command[1:2], sample_path, *command[3:-1], smile, "-o", tmp_path / "out.jpg"]
+    assert run_cli(*words).code == 0
+    assert opened.result(happy, "0").data == (tmp_path / "out.jpg").read_bytes()
+    worn = Look.of({"shares": {"happy": 1}, "teeth": "worn"})  # a choice on the page counts for more
+    assert "--teeth-from" not in worn.command("portrait.jpg", "largest", opened.teeth_from)
+    assert opened.result(worn, "0").data != opened.result(happy, "0").data
