@@ -56,9 +56,7 @@ def build(desk: Desk) -> gr.Blocks:
                     save_recipe = gr.Button("Save the recipe", min_width=120)
                     recipe = _taking(gr.UploadButton("Load a recipe", file_types=[".toml"], min_width=120))
                     teeth = _taking(
-                        gr.UploadButton(
-                            "Teeth from a photo", file_types=list(READABLE_EXTENSIONS), min_width=120
-                        )
+                        gr.UploadButton("Load teeth", file_types=list(READABLE_EXTENSIONS), min_width=120)
                     )
                 command = _html("command.html", "", "command.js", elem_classes="exp-below")
                 saver = _html(None, "", "saver.js", visible="hidden")
