@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -284,8 +285,15 @@ def confusion_table(counts: Sequence[Sequence[int]]) -> str:
 
 
 def _of_all(figures: Any) -> Any:
-    """What is said of all pairs, where figures are given by expression too."""
-    return figures["all"] if isinstance(figures, Mapping) and "all" in figures else figures
+    """What is said of all pairs, where figures are given by expression too; what is not known (NaN) is left out."""
+    if not isinstance(figures, Mapping):
+        return figures
+    chosen = figures.get("all", figures)
+    if not isinstance(chosen, Mapping):
+        return chosen
+    return {
+        name: value for name, value in chosen.items() if not (isinstance(value, float) and math.isnan(value))
+    }
 
 
 def _shown(value: Any) -> str:

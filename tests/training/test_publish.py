@@ -213,3 +213,12 @@ def test_the_command_says_where_the_weights_are(
     publish.main()
     assert capsys.readouterr().out == f"{tmp_path / 'w/usgan.safetensors'}\n"
     assert read_manifest(tmp_path / "w")["usgan"].metrics == {"accuracy": 0.5}
+
+
+def test_figures_that_are_not_known_are_left_out() -> None:
+    assert publish._of_all({"median_s": float("nan"), "found_percent": 99.5, "names": ["a"]}) == {
+        "found_percent": 99.5,
+        "names": ["a"],
+    }
+    assert publish._of_all({"happy": {"x": 1.0}, "all": {"x": 2.0, "y": float("nan")}}) == {"x": 2.0}
+    assert publish._of_all(3) == 3
