@@ -23,6 +23,8 @@ LEAST_SUPPORT, WHOLE_SUPPORT, UNKNOWN_SUPPORT = 0.02, 0.25, 0.5
 QUARTER_TURNS = (1, 2, 3)
 DOUBTFUL_ROLL = 30.0
 """Degrees from which a face is also looked for on the photo's sides and head."""
+DOUBTFUL_SCORE = 0.98
+"""Score below which it is, too: upright faces mostly have more than .99, lying ones mistaken for upright ones less."""
 IN_CROP = (128.0, 150.0, 190.0, 0.0)
 """Square about where an aligned 256-px crop shows the face: centre x and y, side, roll."""
 LEAST_CROP_SCORE = 0.5
@@ -76,8 +78,8 @@ class BuiltinDetector:
         if not faces:
             cascades = _with_support(merge(propose(image, COARSE_PASSES)), UNKNOWN_SUPPORT)
             faces = self._judge(image, cascades)
-        if not faces or any(abs(face.pose[2]) > DOUBTFUL_ROLL for face in faces):
-            # a lying face may be mistaken for a tilted one: at each place the surest stays
+        if not faces or any(_is_doubtful(face) for face in faces):
+            # a lying face may be mistaken for a tilted or an upright one: at each place the surest stays
             faces = distinct_faces([*faces, *self._turned(image)], self.config)
         return faces or self._judge(image, _with_support(grid_squares(width, height), UNKNOWN_SUPPORT))
 
@@ -150,6 +152,10 @@ def faces_of(looks: Looks) -> list[Face]:
             )
         )
     return faces
+
+
+def _is_doubtful(face: Face) -> bool:
+    return abs(face.pose[2]) > DOUBTFUL_ROLL or face.score < DOUBTFUL_SCORE
 
 
 def _evidence_of(faces: list[Face]) -> float:

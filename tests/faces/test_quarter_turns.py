@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exprgan.faces.detect import _turned_back
+from exprgan.faces.detect import BuiltinDetector, _turned_back
 from exprgan.faces.detectors import open_detector
 from exprgan.faces.face import Face
 from exprgan.faces.mesh import five_points, roll_degrees
@@ -50,3 +51,26 @@ def test_json_tells_the_faces_own_expression(run_cli: RunCli, sample_path: Path)
     assert 0 < record["fit"]["residual_cm"] < 0.06
     x0, _, x1, _ = record["box_xyxy"]
     assert 10 < (x1 - x0) / record["fit"]["px_per_cm"] < 20  # faces are some 15 cm wide
+
+
+@pytest.mark.parametrize(
+    ("score", "roll", "is_looked_for"), [(0.999, 5, False), (0.95, 5, True), (0.999, 50, True)]
+)
+def test_doubtful_faces_are_also_looked_for_on_the_sides(
+    score: float, roll: float, is_looked_for: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = np.random.default_rng(0).integers(20, 80, (478, 2))
+    doubtful = replace(face_at(places), score=score, pose=(0.0, 0.0, float(roll)))
+    surer = replace(doubtful, score=0.9999, pose=(0.0, 0.0, 90.0))
+    detector = BuiltinDetector(_Nothing(), None)  # type: ignore[arg-type]
+    monkeypatch.setattr(detector, "_judge", lambda image, proposals: [doubtful])
+    monkeypatch.setattr(detector, "_turned", lambda image: [surer])
+    (found,) = detector.detect(np.zeros((100, 100, 3), np.uint8))
+    assert found is (surer if is_looked_for else doubtful)
+
+
+class _Nothing:
+    """Proposes no place."""
+
+    def propose(self, image: np.ndarray) -> np.ndarray:
+        return np.zeros((0, 5))
