@@ -1,6 +1,6 @@
 """Samples made once and drawn again and again, for training that is faster than its samples are made.
 
-    python -m exprgan.training.sample_store NETWORK --data DIR --output STORE --count 12000 --processes 16 [--set ...]
+    python -m exprgan.training.fill_store NETWORK --data DIR --output STORE --count 12000 --processes 16 [--set ...]
     exprgan train NETWORK --data DIR --output RUN --set store=STORE --set stored=12000 [--set ...]
 
 What is drawn is a pure function of the run's seed and the sample's number, so runs are resumed exactly; several runs
@@ -11,10 +11,8 @@ Echoing" (arXiv 1907.05550).
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,34 +113,3 @@ def fill(store: SampleStore, processes: int, run: Callable[..., Any] = multiproc
         raise ExprganError(
             "A process that makes samples failed; what it made is kept, so run the command again."
         )
-
-
-def main() -> int:
-    """Fill a store."""
-    from exprgan.training import start
-    from exprgan.training.task import TrainingFiles
-
-    parser = argparse.ArgumentParser(description="make the samples of a training ahead")
-    parser.add_argument("network", choices=sorted(start.RECIPES))
-    parser.add_argument("--data", required=True, help="as for exprgan train")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the samples")
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="as for exprgan train"
-    )
-    arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    try:
-        chosen = start.configure(arguments.network, arguments.set, device="cpu")
-        files = TrainingFiles((arguments.data,), arguments.output)
-        task = start.RECIPES[arguments.network].make_task(files, chosen.task)
-        fill(SampleStore(task, arguments.output, arguments.count), arguments.processes)
-    except ExprganError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

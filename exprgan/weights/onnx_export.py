@@ -35,8 +35,6 @@ EXPORTED = ("landmarks", "face_proposer", "unet", "bisenet", "corrections", "uni
 """Networks that are exported unless others are named."""
 TOLERANCE = 1e-3
 """Largest difference to torch that is let through, in the units of each output."""
-LEAST_BYTES = 128
-"""Smaller tensors stay in the graph."""
 CHECKED_BATCHES = (1, 3)
 MISSING = 'Exporting needs onnx and onnxscript; run `pip install "exprgan[export]"`.'
 
@@ -255,14 +253,14 @@ def _prefix(model: onnx.ModelProto) -> str:
 def _without_weights(
     model: onnx.ModelProto, is_stored: Callable[[str], bool]
 ) -> tuple[bytes, dict[str, list[int]]]:
-    """The model with those of its larger tensors left open that are stored elsewhere, and these with their shapes."""
+    """The model with those of its tensors left open that are stored elsewhere, and these with their shapes."""
     import onnx
 
     bare, tensors = onnx.ModelProto(), {}
     bare.CopyFrom(model)
     for each in bare.graph.initializer:
         size = len(each.raw_data)
-        if size < LEAST_BYTES or not is_stored(each.name):
+        if not is_stored(each.name):
             continue
         tensors[each.name] = list(each.dims)
         each.ClearField("raw_data")

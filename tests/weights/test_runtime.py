@@ -178,3 +178,12 @@ def test_the_folder_of_an_export_is_asked_for() -> None:
     error = CliRunner().invoke(app, ["export"]).exception
     assert isinstance(error, UsageError)
     assert "--output FOLDER" in str(error)
+
+
+@pytest.mark.parametrize("name", EDITING)
+def test_graphs_hold_no_weight_of_their_network(name: str, root: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(root / "weights" / "graphs" / f"{name}.onnx", load_external_data=False).graph
+    state = find(name, root / "weights").state()
+    inside = [each.name.rpartition("network.")[2] for each in graph.initializer if each.raw_data]
+    assert not set(inside) & set(state)
