@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +96,14 @@ def _fill(store: SampleStore, places: range) -> None:
     store.fill(places)
 
 
-def fill(store: SampleStore, processes: int, run: Callable[..., Any] = multiprocessing.Process) -> None:
+def fill(store: SampleStore, processes: int) -> None:
     """Make all that is missing, by several processes.
 
     Raises:
         ExprganError: A process ended with an error.
     """
     parts = [range(first, store.count, processes) for first in range(processes)]
-    started = [run(target=_fill, args=(store, part)) for part in parts]
+    started = [multiprocessing.Process(target=_fill, args=(store, part)) for part in parts]
     for process in started:
         process.start()
     for process in started:
