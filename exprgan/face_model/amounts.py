@@ -24,8 +24,10 @@ OPENERS = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel")
 """Shapes that part the lips."""
 LEAST_OPENING = 0.06
 """Score of a shape that parts the lips from which a face counts as showing it."""
-MOST_OF_A_SHAPE = 1.7
-"""Of a face's own expression and what is added to it, in all."""
+MOST_OF_A_SHAPE = 1.15
+"""Of a face's own expression and what is added to it, in all, by an amount of 1."""
+FREE_FROM = 0.25
+"""How much of the own expression fades out where nothing limits any more what takes its place."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,12 @@ def on_face(amounts: Amounts, basis: FaceBasis, scores: NDArray[np.float64]) -> 
     """The amounts as far as a face's own scores (51,) leave room for them.
 
     What is taken away is at most what the face has of a shape beyond its neutral state, as the measured shape that the
-    fit explained it by; what is added goes to `MOST_OF_A_SHAPE` in all.
+    fit explained it by. What is added to a face that shows some of it already is less in proportion, so that an amount
+    of 1 leads to `MOST_OF_A_SHAPE` at most and equal steps stay equal: brows that are raised cannot be raised as far.
     """
     own = dict(zip(basis.measured_names, np.maximum(scores - basis.neutral_scores, 0).tolist(), strict=True))
     measured, sculpted = dict(amounts.measured), dict(amounts.sculpted)
+    free = min(1.0, amounts.replaced / FREE_FROM)
     for part, name, amount in [
         *((measured, name, amount) for name, amount in amounts.measured.items()),
         *((sculpted, name, amount) for name, amount in amounts.sculpted.items()),
@@ -163,7 +167,8 @@ def on_face(amounts: Amounts, basis: FaceBasis, scores: NDArray[np.float64]) -> 
                 taken = -min(-amount, left) / (1 if len(names) == 1 or name == full else len(names))
                 measured[full] = measured.get(full, 0.0) + taken
         else:
-            part[name] = min(amount, max(0.0, MOST_OF_A_SHAPE - left))
+            room = min(1.0, max(0.0, MOST_OF_A_SHAPE - left))
+            part[name] = amount * (room + free * (1 - room))
     return replace(amounts, measured=measured, sculpted=sculpted)
 
 

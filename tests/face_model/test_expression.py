@@ -173,8 +173,27 @@ def test_what_is_added_has_a_limit_with_what_is_there(basis: FaceBasis) -> None:
     scores = basis.neutral_scores.copy()
     for side in ("Left", "Right"):
         scores[basis.measured_names.index(f"mouthSmile{side}")] += 0.9
-    more = on_face(amounts_for(basis, parse(AU12=1.5)), basis, scores)
-    assert more.measured == pytest.approx({"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8})
+    for amount in (0.5, 1.0, 1.5):  # equal steps
+        more = on_face(amounts_for(basis, parse(AU12=amount)), basis, scores)
+        assert more.measured == pytest.approx(
+            dict.fromkeys(("mouthSmileLeft", "mouthSmileRight"), amount / 4)
+        )
+    frown = amounts_for(basis, parse(AU4=1.0))
+    assert on_face(frown, basis, scores) == frown
+
+
+def test_what_takes_the_place_of_the_own_expression_is_not_limited_by_it(basis: FaceBasis) -> None:
+    scores = basis.neutral_scores + 0.9
+    happy = amounts_for(basis, parse("happy"))
+    assert on_face(happy, basis, scores).sculpted == happy.sculpted
+    half = amounts_for(basis, parse("happy:0.5"))
+    assert on_face(half, basis, scores).sculpted == pytest.approx(dict(half.sculpted))
+    sizes = [
+        on_face(amounts_for(basis, parse(f"happy:{share}", AU1=1.0)), basis, scores).sculpted["browInnerUp_L"]
+        for share in (0.01, 0.1, 0.2, 0.3)
+    ]
+    assert np.all(np.diff([0.25, *sizes]) > 0)  # without a jump
+    assert np.diff([0.25, *sizes]).max() < 0.4
 
 
 def test_gaze_goes_both_ways(basis: FaceBasis) -> None:
