@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ POOR_FIT_CM = (0.035, 0.08)
 """
 LEAST_SHARE = 0.9
 """Of what was asked; edits that reach less are noted."""
+LEAST_BESIDE_GLASSES = 0.75
+"""Of the motion that was asked for; where glasses hold still more of it, that is noted."""
 
 
 class Proposal(NamedTuple):
@@ -79,7 +82,8 @@ def by_face_model(
         return Proposal(None, _note(fitted, share))
     prior = face_model.prior(face.pixels, analysis, amounts, teeth=face.teeth)
     change = None if generator is None else _corrections(generator, face, prior, amounts, face_model)
-    return Proposal(Edit.from_prior(prior, change), _note(fitted, share))
+    note = _note(fitted, share) or _note_of_glasses(face_model, analysis, amounts)
+    return Proposal(Edit.from_prior(prior, change), note)
 
 
 def fit_share(analysis: FaceAnalysis) -> float:
@@ -100,6 +104,16 @@ def _note(fitted: float, share: float) -> str:
     return ""
 
 
+def _note_of_glasses(face_model: FaceModel, analysis: FaceAnalysis, amounts: Amounts) -> str:
+    if analysis.free is None:
+        return ""
+    held, whole = (
+        float(np.linalg.norm(face_model.target_shape(each, amounts) - analysis.shape_cm))
+        for each in (analysis, replace(analysis, free=None))
+    )
+    return "moved less where glasses stand still" if held < LEAST_BESIDE_GLASSES * whole else ""
+
+
 def _corrections(
     generator: Network, face: PreparedFace, prior: Prior, amounts: Amounts, face_model: FaceModel
 ) -> tuple[np.ndarray, ...]:
@@ -115,9 +129,11 @@ def _corrections(
     change = [np.asarray(part) for part in found]
     _check_numbers(*change)
     parts = [np.ascontiguousarray(part[0].transpose(1, 2, 0)) for part in change]
-    if amounts.regions:
+    assert face.analysis is not None
+    moving = face_model.share(face.analysis, amounts)
+    if moving is not None:
         size_hw = (face.pixels.shape[0], face.pixels.shape[1])
-        share = face_model.regions.on_picture(size_hw, prior.target_px, amounts.regions)[..., None]
+        share = face_model.regions.on_picture(size_hw, prior.target_px, moving)[..., None]
         parts = [part * share for part in parts]
     return tuple(parts)
 

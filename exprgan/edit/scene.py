@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from exprgan.device import memory_errors
 from exprgan.edit.blend import Edit, apply_edit
+from exprgan.edit.glasses import beside_glasses
 from exprgan.edit.proposals import Proposal
 from exprgan.edit.regions import crop_bounds, shift_matrix
 from exprgan.edit.teeth import check_teeth, teeth_for
@@ -300,13 +301,15 @@ def _prepare_face(
 ) -> PreparedFace:
     matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
     pixels = warp_crop(seen, matrix, CROP_PX)
-    regions, share = None, None
+    labels, regions, share = None, None, None
     if segmenter is not None:
-        _, regions, shares = segmenter(signed(pixels))
-        share = np.asarray(shares)[0]
+        logits, regions, shares = (np.asarray(part) for part in segmenter(signed(pixels)))
+        labels, share = logits[0].argmax(axis=0).astype(np.uint8), shares[0]
     analysis, shown = None, None
     if face_model is not None:
         analysis = face_model.analyse_face(outcome.face, matrix)
+        if labels is not None:
+            analysis = beside_glasses(analysis, pixels, labels)
         shown = teeth_for(seen, outcome.face, matrix, face_model, teeth, (pixels, analysis))
     return PreparedFace(
         index=outcome.index,

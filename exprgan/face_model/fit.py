@@ -56,7 +56,8 @@ class FaceAnalysis:
 
     landmarks_px (478, 3); shape_cm, neutral_cm (468, 3) in the canonical frame; scores (51,) fitted
     and detected_scores (51,) as given, in the order of `FaceBasis.measured_names`. residual_cm: root mean square
-    distance of the mesh points from the model, in the picture's plane.
+    distance of the mesh points from the model, in the picture's plane. free (468,): share of its motion that each point
+    may make, 0 to 1, where something holds the face still; None: all of it.
     """
 
     landmarks_px: NDArray[np.float64]
@@ -67,6 +68,7 @@ class FaceAnalysis:
     scores: NDArray[np.float64]
     detected_scores: NDArray[np.float64]
     residual_cm: float
+    free: NDArray[np.float64] | None = None
 
 
 def fit_pose(basis: FaceBasis, landmarks_px: NDArray[np.float64]) -> Pose:

@@ -100,12 +100,21 @@ class FaceModel:
         return motion.without_folds(self.basis, analysis, self.target_shape(analysis, amounts))
 
     def target_shape(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64]:
-        """Canonical shape (468, 3) in cm of a face with an expression; what moves stays in the amounts' regions."""
-        target = motion.target_shape(self.basis, analysis, amounts)
-        if not amounts.regions:
+        """Canonical shape (468, 3) in cm of a face with an expression, moved as far as `share` lets it."""
+        target, share = motion.target_shape(self.basis, analysis, amounts), self.share(analysis, amounts)
+        if share is None:
             return target
-        share = self.regions.share(amounts.regions)[:, None]
-        return analysis.shape_cm + share * (target - analysis.shape_cm)
+        return analysis.shape_cm + share[:, None] * (target - analysis.shape_cm)
+
+    def share(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64] | None:
+        """Share (468,) of its motion that each point makes, in the amounts' regions and where the face is free to.
+
+        None stands for all of it.
+        """
+        if not amounts.regions:
+            return analysis.free
+        share = self.regions.share(amounts.regions)
+        return share if analysis.free is None else share * analysis.free
 
     def _log_ratio(
         self, image: NDArray[np.uint8], analysis: FaceAnalysis, amounts: Amounts
@@ -121,4 +130,5 @@ class FaceModel:
         drawn = self.wrinkles.log_ratio(amounts)
         ratio = folds_on(self.skin.creases(image, analysis.landmarks_px), drawn)
         ratio += self.wrinkles.log_ratio(amounts, own_smile) - drawn
-        return ratio * self.regions.on_chart(amounts.regions) if amounts.regions else ratio
+        share = self.share(analysis, amounts)
+        return ratio if share is None else ratio * self.regions.on_chart(share)

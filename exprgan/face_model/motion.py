@@ -12,6 +12,7 @@ from exprgan.face_model.basis import FaceBasis, lip_gap
 from exprgan.face_model.fit import FaceAnalysis
 from exprgan.face_model.folds import amount_of
 from exprgan.face_model.prior import PAIRED_RIMS, folded_share, target_points
+from exprgan.faces import mesh
 
 MAX_FOLDED_SHARE = 0.015
 """Share of the skin that may turn over before an expression is held back."""
@@ -19,6 +20,7 @@ PARTED_LIPS_CM = (0.25, 0.1)
 """Own gap of the lips from which they are parted, and up to which they touch."""
 GAZE_CM = {"In": (0.5, 0.0), "Out": (0.5, 0.0), "Up": (0.0, 0.32), "Down": (0.0, 0.38)}
 """Way of the iris' centre, sideways and up or down, at amount 1 of `eyeLook...`; about 30 degrees of the eyeball."""
+EYES = (list(mesh.RIGHT_EYE), list(mesh.LEFT_EYE))
 
 
 def displacement(basis: FaceBasis, amounts: Amounts) -> NDArray[np.float64]:
@@ -99,5 +101,6 @@ def gaze_px(analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64]:
         for direction, size_cm in GAZE_CM.items():
             amount = amounts.sculpted.get(f"eyeLook{direction}_{side}", 0.0)
             way[:2] += amount * np.multiply(size_cm, signs[direction])
-        ways[row] = (analysis.pose.scale * analysis.pose.rotation @ way)[:2] * (1, -1)
+        free = 1.0 if analysis.free is None else float(analysis.free[EYES[row]].mean())
+        ways[row] = free * (analysis.pose.scale * analysis.pose.rotation @ way)[:2] * (1, -1)
     return ways

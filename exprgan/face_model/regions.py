@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +30,13 @@ class Regions:
     """Shares of the regions in each point of the mesh; over all regions they add up to 1."""
 
     def __init__(self, basis: FaceBasis, chart_px: NDArray[np.float64], chart_size: int) -> None:
-        self.basis, self.chart_px, self.chart_size = basis, chart_px, chart_size
+        self._triangles = np.concatenate([basis.skin_triangles, basis.eye_triangles, basis.mouth_triangles])
         apart = basis.canonical[:, None] - basis.canonical[None]
         distance = np.sqrt((apart**2).sum(axis=2))
         nearest = np.stack([distance[:, list(points)].min(axis=1) for points in CENTRES.values()])
         odds = np.exp(-0.5 * ((nearest - nearest.min(axis=0)) / REACH_CM) ** 2)
         self._shares = dict(zip(CENTRES, odds / odds.sum(axis=0), strict=True))
-        self.on_chart = lru_cache(maxsize=16)(self._on_chart)
+        self._chart = raster.rasterise(chart_size, chart_size, chart_px, self._triangles)
 
     def share(self, regions: Sequence[str]) -> NDArray[np.float64]:
         """Share (468,) of some regions in each point; none named means all."""
@@ -47,18 +46,19 @@ class Regions:
         return np.where(total < LEAST_SHARE, 0, total)
 
     def on_picture(
-        self, size_hw: tuple[int, int], points_px: NDArray[np.float64], regions: Sequence[str]
+        self, size_hw: tuple[int, int], points_px: NDArray[np.float64], share: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """The share (height, width) over a picture whose mesh is at points (468, 2+); 0 off the face."""
-        triangles = np.concatenate(
-            [self.basis.skin_triangles, self.basis.eye_triangles, self.basis.mouth_triangles]
-        )
-        triangle_map, weights = raster.rasterise(*size_hw, points_px[:, :2], triangles)
-        covered, samples = raster.interpolate(triangle_map, weights, triangles, self.share(regions)[:, None])
-        shares = np.zeros(size_hw, np.float32)
+        """Shares (468,) over a picture (height, width) whose mesh is at points (468, 2+); 0 off the face."""
+        return self._spread(*raster.rasterise(*size_hw, points_px[:, :2], self._triangles), share)
+
+    def on_chart(self, share: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Shares (468,) on the texture chart (size, size)."""
+        return self._spread(*self._chart, share)
+
+    def _spread(
+        self, triangle_map: NDArray[np.int32], weights: NDArray[np.float32], share: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        covered, samples = raster.interpolate(triangle_map, weights, self._triangles, share[:, None])
+        shares = np.zeros(triangle_map.shape, np.float32)
         shares[covered] = samples[:, 0]
         return shares
-
-    def _on_chart(self, regions: tuple[str, ...]) -> NDArray[np.float32]:
-        """The share on the texture chart (size, size)."""
-        return self.on_picture((self.chart_size, self.chart_size), self.chart_px, regions)
