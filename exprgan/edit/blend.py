@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -143,9 +143,7 @@ class Edit:
 
 def _acts(cut: Cut, cover: NDArray[np.float32]) -> bool:
     """Whether a cut shows anything but what the photo has there."""
-    return cut.interior is not None or bool(
-        (np.abs(cut.flow_px).max(axis=2)[cover > 0] > FLOW_FADE_PX[0]).any()
-    )
+    return cut.interior is not None or bool((np.abs(cut.flow_px[cover > 0]) > FLOW_FADE_PX[0]).any())
 
 
 def _corrected(cut: Cut, flow_px: NDArray[np.float32], light: NDArray[np.float32]) -> Cut:
@@ -155,6 +153,11 @@ def _corrected(cut: Cut, flow_px: NDArray[np.float32], light: NDArray[np.float32
     interior = cut.interior.copy()
     interior[..., 2:] += light
     return replace(cut, interior=interior)
+
+
+def _largest(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest channel (H, W) of (H, W, C); many times as fast as `max(axis=2)`."""
+    return reduce(np.maximum, np.moveaxis(values, 2, 0))
 
 
 def _smoothstep(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
@@ -183,11 +186,11 @@ def _weight(
     residual: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """How much of the edit is to be carried over: nothing where it is too small to be seen."""
-    weight = _smoothstep(np.linalg.norm(flow_px, axis=2), FLOW_FADE_PX)
-    weight = np.maximum(weight, _smoothstep(np.abs(shade).max(axis=2), SHADE_FADE))
+    weight = _smoothstep(np.hypot(flow_px[..., 0], flow_px[..., 1]), FLOW_FADE_PX)
+    weight = np.maximum(weight, _smoothstep(_largest(np.abs(shade)), SHADE_FADE))
     weight = np.maximum(weight, _smoothstep(mask, MASK_FADE))
     if residual is not None:
-        weight = np.maximum(weight, _smoothstep(np.abs(residual).max(axis=2), RESIDUAL_FADE))
+        weight = np.maximum(weight, _smoothstep(_largest(np.abs(residual)), RESIDUAL_FADE))
     wide = cv2.dilate(weight, np.ones((3, 3)))
     # fades within 4 px of the crop, but never reaches pixels that the window does not
     return (cv2.GaussianBlur(wide, (0, 0), 1.2) * _smoothstep(_taper(), (0, 0.2))).astype(np.float32)
@@ -319,7 +322,7 @@ def fold_gain(image: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDA
 
     Brightening is held back near white; darkening is tinted towards red.
     """
-    brightest = np.maximum(image.max(axis=2), 1)
+    brightest = np.maximum(_largest(image), 1)
     headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
     ratio = np.minimum(log_ratio, np.log(headroom))[..., None]
     return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)

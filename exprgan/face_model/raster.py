@@ -111,12 +111,11 @@ def interpolate(
     weights: NDArray[np.float32],
     triangles: NDArray[np.int64],
     values: NDArray[np.float64],
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Per-vertex values (n, c) over the rasterised pixels: covered (height, width) bool and samples (m, c)."""
     covered = triangle_map >= 0
-    corner = triangles[triangle_map[covered]]
-    base = values[corner[:, 0]]
-    second = weights[covered][:, :1]
-    third = weights[covered][:, 1:]
-    samples = base + second * (values[corner[:, 1]] - base) + third * (values[corner[:, 2]] - base)
-    return covered, samples
+    owner, (second, third) = triangle_map[covered], weights[covered].T[..., None]
+    first = values[triangles[:, 0]]
+    along, across = values[triangles[:, 1]] - first, values[triangles[:, 2]] - first
+    base, right, down = (part.astype(np.float32)[owner] for part in (first, along, across))
+    return covered, base + second * right + third * down
