@@ -2,8 +2,8 @@
 
     python -m exprgan.bench.preview_speed photo.jpg other.jpg
 
-Each photo is opened once, as the page opens it; then a smile grows step by step. Printed are medians and ninth deciles in
-wall seconds, the first two previews of a photo left out.
+Each photo is opened once, as the page opens it; then a smile grows step by step. Printed are medians and ninth deciles
+in wall seconds, the first two previews of a photo left out.
 """
 
 from __future__ import annotations
