@@ -65,17 +65,21 @@ def compare(first: Path, second: Path) -> dict[str, float]:
 
 
 def measure_photo(photo: Path, rounds: int, folder: Path) -> dict[str, Any]:
-    """Medians of a single photo's figures by runtime, and how the results differ."""
+    """Medians of a single photo's figures by runtime, written in its own format, and how the pixels differ."""
     taken: dict[str, list[dict[str, float]]] = {runtime: [] for runtime in RUNTIMES}
     for _ in range(rounds):
         for runtime in RUNTIMES:
-            output = str(folder / f"{runtime}.png")
+            output = str(folder / f"{runtime}{photo.suffix}")
             taken[runtime].append(run_edit(runtime, str(photo), "--output", output, "--overwrite"))
+    for runtime in RUNTIMES:
+        run_edit(runtime, str(photo), "--output", str(folder / f"{runtime}.png"), "--overwrite")
     figures = {
         runtime: {name: statistics.median(each[name] for each in rows) for name in rows[0]}
         for runtime, rows in taken.items()
     }
-    return {**figures, "difference": compare(*(folder / f"{runtime}.png" for runtime in RUNTIMES))}
+    share = figures["onnx"]["wall_s"] / figures["torch"]["wall_s"]
+    difference = compare(*(folder / f"{runtime}.png" for runtime in RUNTIMES))
+    return {**figures, "onnx_to_torch": share, "difference": difference}
 
 
 def measure_folder(photos: Path, num_copies: int, jobs: int, folder: Path) -> dict[str, Any]:

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, NamedTuple
 
 import typer
 
-from exprgan.cli import (
-    animate,
-    app_command,
-    data,
-    doctor,
-    edit,
-    eval,
-    export,
-    expressions,
-    faces,
-    options,
-    output,
-    segment,
-    series,
-    train,
-    transfer,
-    weights,
-)
+from exprgan.cli import options, output
 from exprgan.errors import ExprganError
-
-app = typer.Typer(
-    name="exprgan",
-    help="Change the expression of the faces in a photo and leave the rest of the photo alone.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 
 
 def _show_version(wanted: bool) -> None:
@@ -45,7 +21,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -55,99 +30,146 @@ def root(
     """Change the expression of the faces in a photo and leave the rest of the photo alone."""
 
 
-app.command(
-    "edit",
-    short_help="Change expressions in a photo or a folder of them.",
-    epilog=options.examples(
-        "exprgan edit photo.jpg --to happy",
-        "exprgan edit photo.jpg --to sad --strength 0.6 --face all --output sad.jpg",
-        "exprgan edit photo.jpg --to happy:0.6+sad:0.4 --compare before-after.png",
-        "exprgan edit photo.jpg --au 12=0.8 --au 4L=0.3 --control gaze_x=-0.4",
-        "exprgan edit photo.jpg --to happy --region mouth",
-        "exprgan edit photo.jpg --to all --output sheet/",
-        "exprgan edit photos/ --to happy --output edited/ --skip-existing",
-        "exprgan edit s3://me/photos --output s3://me/edited --engine ray",
-        "exprgan edit - --to happy < photo.jpg > happy.jpg",
+class Command(NamedTuple):
+    """A command: what runs it, as module:function of this package, and its help."""
+
+    runs: str
+    short_help: str
+    examples: tuple[str, ...]
+
+
+COMMANDS = {
+    "edit": Command(
+        "edit:edit",
+        "Change expressions in a photo or a folder of them.",
+        (
+            "exprgan edit photo.jpg --to happy",
+            "exprgan edit photo.jpg --to sad --strength 0.6 --face all --output sad.jpg",
+            "exprgan edit photo.jpg --to happy:0.6+sad:0.4 --compare before-after.png",
+            "exprgan edit photo.jpg --au 12=0.8 --au 4L=0.3 --control gaze_x=-0.4",
+            "exprgan edit photo.jpg --to happy --region mouth",
+            "exprgan edit photo.jpg --to all --output sheet/",
+            "exprgan edit photos/ --to happy --output edited/ --skip-existing",
+            "exprgan edit s3://me/photos --output s3://me/edited --engine ray",
+            "exprgan edit - --to happy < photo.jpg > happy.jpg",
+        ),
     ),
-)(edit.edit)
-app.command(
-    "animate",
-    short_help="Make a moving picture of a photo.",
-    epilog=options.examples(
-        "exprgan animate photo.jpg --to happy",
-        "exprgan animate photo.jpg --to happy --to sad --output moods.mp4",
-        "exprgan animate photo.jpg --control gaze_x=1 --blink --output look.webp",
+    "animate": Command(
+        "animate:animate",
+        "Make a moving picture of a photo.",
+        (
+            "exprgan animate photo.jpg --to happy",
+            "exprgan animate photo.jpg --to happy --to sad --output moods.mp4",
+            "exprgan animate photo.jpg --control gaze_x=1 --blink --output look.webp",
+        ),
     ),
-)(animate.animate)
-app.command(
-    "series",
-    short_help="Make a set of stimuli, or a grid of two expressions.",
-    epilog=options.examples(
-        "exprgan series people/ --design design.toml --output set/",
-        "exprgan series photo.jpg --grid happy,surprise",
+    "series": Command(
+        "series:series",
+        "Make a set of stimuli, or a grid of two expressions.",
+        (
+            "exprgan series people/ --design design.toml --output set/",
+            "exprgan series photo.jpg --grid happy,surprise",
+        ),
     ),
-)(series.series)
-app.command(
-    "app",
-    short_help="Edit a photo by sliders, in the browser.",
-    epilog=options.examples("exprgan app --open", "exprgan app --port 8000 --max-mb 20"),
-)(app_command.app)
-app.command(
-    "expressions",
-    short_help="List what faces can be asked to show.",
-    epilog=options.examples("exprgan expressions", "exprgan expressions --format json"),
-)(expressions.expressions)
-app.command(
-    "transfer",
-    short_help="Give a face the expression of another photo's.",
-    epilog=options.examples(
-        "exprgan transfer laughing.jpg portrait.jpg",
-        "exprgan transfer a.jpg b.jpg --swap --output swapped/",
-        "exprgan transfer a.jpg group.jpg --face 2 --strength 0.7 --output out.jpg",
+    "app": Command(
+        "app_command:app",
+        "Edit a photo by sliders, in the browser.",
+        (
+            "exprgan app --open",
+            "exprgan app --port 8000 --max-mb 20",
+        ),
     ),
-)(transfer.transfer)
-app.command(
-    "faces",
-    short_help="List the faces of a photo.",
-    epilog=options.examples("exprgan faces photo.jpg", "exprgan faces photo.jpg --format json"),
-)(faces.faces)
-app.command(
-    "segment",
-    short_help="Write the face regions of a photo.",
-    epilog=options.examples(
-        "exprgan segment photo.jpg --output regions.png",
-        "exprgan segment photo.jpg --overlay --output look.png",
+    "expressions": Command(
+        "expressions:expressions",
+        "List what faces can be asked to show.",
+        (
+            "exprgan expressions",
+            "exprgan expressions --format json",
+        ),
     ),
-)(segment.segment)
-app.command(
-    "train",
-    short_help="Train a network.",
-    epilog=options.examples(
-        "exprgan train unet --data DATA --output runs/unet --minutes 60",
-        "exprgan train unet --data DATA --output run --set batch_size=8 --dry-run",
+    "transfer": Command(
+        "transfer:transfer",
+        "Give a face the expression of another photo's.",
+        (
+            "exprgan transfer laughing.jpg portrait.jpg",
+            "exprgan transfer a.jpg b.jpg --swap --output swapped/",
+            "exprgan transfer a.jpg group.jpg --face 2 --strength 0.7 --output out.jpg",
+        ),
     ),
-)(train.train)
-app.command(
-    "eval",
-    short_help="Measure trained systems side by side.",
-    epilog=options.examples(
-        "exprgan eval unified --data DATA --output report",
-        "exprgan eval --compare unified stargan runs/mine --data DATA --output report",
-        "exprgan eval unet bisenet --data DATA --output report",
+    "faces": Command(
+        "faces:faces",
+        "List the faces of a photo.",
+        (
+            "exprgan faces photo.jpg",
+            "exprgan faces photo.jpg --format json",
+        ),
     ),
-)(eval.evaluate)
-app.command(
-    "export",
-    short_help="Write the networks as ONNX files.",
-    epilog=options.examples("exprgan export --output onnx/", "exprgan export corrections --output onnx/"),
-)(export.export)
-app.command(
-    "doctor",
-    short_help="Show versions, devices and weights.",
-    epilog=options.examples("exprgan doctor", "exprgan doctor --format json > doctor.json"),
-)(doctor.doctor)
-app.add_typer(data.app, name="data")
-app.add_typer(weights.app, name="weights")
+    "segment": Command(
+        "segment:segment",
+        "Write the face regions of a photo.",
+        (
+            "exprgan segment photo.jpg --output regions.png",
+            "exprgan segment photo.jpg --overlay --output look.png",
+        ),
+    ),
+    "train": Command(
+        "train:train",
+        "Train a network.",
+        (
+            "exprgan train unet --data DATA --output runs/unet --minutes 60",
+            "exprgan train unet --data DATA --output run --set batch_size=8 --dry-run",
+        ),
+    ),
+    "eval": Command(
+        "eval:evaluate",
+        "Measure trained systems side by side.",
+        (
+            "exprgan eval unified --data DATA --output report",
+            "exprgan eval --compare unified stargan runs/mine --data DATA --output report",
+            "exprgan eval unet bisenet --data DATA --output report",
+        ),
+    ),
+    "export": Command(
+        "export:export",
+        "Write the networks as ONNX files.",
+        (
+            "exprgan export --output onnx/",
+            "exprgan export corrections --output onnx/",
+        ),
+    ),
+    "doctor": Command(
+        "doctor:doctor",
+        "Show versions, devices and weights.",
+        (
+            "exprgan doctor",
+            "exprgan doctor --format json > doctor.json",
+        ),
+    ),
+}
+GROUPS = ("data", "weights")
+"""Modules with commands of their own."""
+
+
+def build(called: str | None = None) -> typer.Typer:
+    """The command line, of one command alone if only that is called: reading all of them takes a third of a second."""
+    app = typer.Typer(
+        name="exprgan",
+        help="Change the expression of the faces in a photo and leave the rest of the photo alone.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(root)
+    for name, command in COMMANDS.items():
+        if called in (None, name):
+            module, function = command.runs.split(":")
+            run = getattr(import_module(f"exprgan.cli.{module}"), function)
+            epilog = options.examples(*command.examples)
+            app.command(name, short_help=command.short_help, epilog=epilog)(run)
+    for name in GROUPS:
+        if called in (None, name):
+            app.add_typer(import_module(f"exprgan.cli.{name}").app, name=name)
+    return app
 
 
 def main() -> None:
@@ -155,8 +177,12 @@ def main() -> None:
     # threads that wait must not spin: where another program keeps a core busy, spinning takes many times
     # longer than the work (GNU OpenMP reads this when torch is imported)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    words = sys.argv[1:]
+    called = (
+        words[0] if words and words[0] in (*COMMANDS, *GROUPS) else None
+    )  # the shell's completion calls none
     try:
-        app(prog_name="exprgan")
+        build(called)(prog_name="exprgan")
     except Exception as error:  # the one blanket except: everything becomes a message and an exit code
         if os.environ.get("EXPRGAN_DEBUG") == "1":
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,16 +93,18 @@ class Editor:
         """
         runtime, device = resolve_runtime(runtime, device)
         files = model if isinstance(model, NetworkFiles) else find_system(model, weights)
-        with memory_errors(device):
+        with memory_errors(device), ThreadPoolExecutor(1) as beside:
+            opening = beside.submit(
+                open_detector,
+                detector,
+                device=device,
+                folder=files.weights,
+                detector_weights=detector_weights,
+                runtime=runtime,
+            )
             parts = open_parts(files, device, runtime)
             return cls(
-                detector=open_detector(
-                    detector,
-                    device=device,
-                    folder=files.weights,
-                    detector_weights=detector_weights,
-                    runtime=runtime,
-                ),
+                detector=opening.result(),
                 segmenter=parts.segmenter,
                 generator=parts.generator,
                 face_model=parts.face_model,

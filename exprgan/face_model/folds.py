@@ -51,7 +51,8 @@ class WrinkleModel:
         self._under_pixel = basis.arrays["chart_skin_vertices"].astype(int)
         self._under_pixel_weight = basis.arrays["chart_skin_weights"].astype(np.float32)
         edges = np.concatenate([self._quads[:, [k, (k + 1) % 4]] for k in range(4)])
-        self._links = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0).T
+        both = np.concatenate([edges, edges[:, ::-1]])
+        self._links = np.stack(divmod(np.unique(both @ (len(self._skin), 1)), len(self._skin)))
         self._rest_shading, self._rest_hollow = self._shade(self._skin)
         self.mask = self._build_mask()
         self._lines = self._draw_lines()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from exprgan.cli import app
+from exprgan.cli import build
 from exprgan.expressions import EXPRESSIONS
 from tests.conftest import RunCli
 
@@ -25,7 +25,7 @@ def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         yield from _commands(below, (*words, name))
 
 
-COMMANDS = tuple(_commands(typer.main.get_command(app)))
+COMMANDS = tuple(_commands(typer.main.get_command(build())))
 
 
 def _file(words: tuple[str, ...]) -> Path:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from exprgan import Editor
-from exprgan.cli import app
+from exprgan.cli import build
 from exprgan.device import one_thread
 from exprgan.errors import UsageError, WeightsError
 from exprgan.models.pixel_edits import edits_of
@@ -157,7 +157,7 @@ def test_a_network_is_exported_with_its_weights(folder: Path, tmp_path: Path) ->
 
     runner, output = CliRunner(), tmp_path / "onnx"
     arguments = ["export", "face_proposer", "--weights", str(folder), "--output", str(output)]
-    done = runner.invoke(app, arguments)
+    done = runner.invoke(build(), arguments)
     assert done.exit_code == 0, done.output
     (entry,) = json.loads((output / "export.json").read_text())
     assert entry["inputs"] == {"picture": ["n", 3, "height", "width"]}
@@ -169,13 +169,13 @@ def test_a_network_is_exported_with_its_weights(folder: Path, tmp_path: Path) ->
         logit = find("face_proposer", folder).load()(torch.from_numpy(signed(pictures))).logit
     heat = session.run(["heat"], {"picture": signed(pictures)})[0]
     np.testing.assert_allclose(heat, logit.sigmoid().numpy(), atol=1e-3)
-    assert isinstance(runner.invoke(app, arguments).exception, UsageError)  # it is there already
+    assert isinstance(runner.invoke(build(), arguments).exception, UsageError)  # it is there already
 
 
 def test_the_folder_of_an_export_is_asked_for() -> None:
     from typer.testing import CliRunner
 
-    error = CliRunner().invoke(app, ["export"]).exception
+    error = CliRunner().invoke(build(), ["export"]).exception
     assert isinstance(error, UsageError)
     assert "--output FOLDER" in str(error)
 
