@@ -242,6 +242,7 @@ class PhotoWork:
                             input=str(job.source),
                             origin=self._origin(name, job, digest),
                             version=__version__,
+                            runtime=self.editor.runtime if self.editor else "",
                         )
                     )
                 self.write(path, encoded)

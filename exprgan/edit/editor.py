@@ -43,6 +43,7 @@ class Editor:
         face_model: Shows any expression; without it there are the eight, up to strength 1.
         device: Name of the device that the networks are on.
         weights: Name and hash of the generator's weights, for the provenance record of saved files.
+        runtime: What runs the networks, torch or onnx, for the record of batches.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Editor:
         face_model: FaceModel | None = None,
         device: str = "cpu",
         weights: str = "",
+        runtime: str = "torch",
     ) -> None:
         if generator is None and face_model is None:
             raise ValueError("an editor needs a generator or a face model")
@@ -61,7 +63,7 @@ class Editor:
         self.detector = detector
         self.segmenter = None if segmenter is None else as_network(segmenter, "segmenter", device)
         self.generator = None if generator is None else as_network(generator, role, device)
-        self.face_model, self.device, self.weights = face_model, device, weights
+        self.face_model, self.device, self.weights, self.runtime = face_model, device, weights, runtime
 
     @classmethod
     def from_pretrained(
@@ -110,6 +112,7 @@ class Editor:
                 face_model=parts.face_model,
                 device=device,
                 weights=f"{files.name} {files.sha256[:16]}",
+                runtime=runtime,
             )
 
     def edit(

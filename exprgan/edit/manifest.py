@@ -50,6 +50,7 @@ class Entry:
     input: str  # path as given; for people, not compared
     origin: Origin
     version: str  # of exprgan; for people, not compared
+    runtime: str = ""  # torch or onnx; for people, not compared
 
 
 def sha256_of(data: bytes) -> str:

@@ -33,7 +33,7 @@ from tests.conftest import RunCli
 class MadeEditor:
     """Shades the photo by expression and strength; finds no face in files called noface*."""
 
-    device, weights = "cpu", "made 0"
+    device, weights, runtime = "cpu", "made 0", "torch"
 
     def __init__(self, before: Callable[[Photo], None] = lambda photo: None) -> None:
         self.before = before
@@ -151,6 +151,20 @@ def test_a_result_of_other_weights_does_not_count(tmp_path: Path) -> None:
     manifest.append(entry)
     assert manifest.why_not_finished(path, origin) == ""
     assert "other weights" in Manifest(tmp_path).why_not_finished(path, Origin("1", origin.options, "w2"))
+
+
+def test_the_record_names_the_runtime_and_lines_without_it_count(
+    run_cli: RunCli, photos: Path, tmp_path: Path, editor: MadeEditor
+) -> None:
+    out = tmp_path / "out"
+    command = ("edit", str(photos / "a.png"), str(photos / "b.jpg"), "--to", "happy", "--output", f"{out}/")
+    assert run_cli(*command).code == 0
+    lines = [json.loads(line) for line in (out / MANIFEST_NAME).read_text().splitlines()]
+    assert [line.pop("runtime") for line in lines] == ["torch", "torch"]
+    (out / MANIFEST_NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    editor.prepared.clear()
+    assert run_cli(*command, "--skip-existing").code == 0
+    assert editor.prepared == []
 
 
 def test_a_torn_last_line_is_passed_over_and_does_not_spoil_the_next(tmp_path: Path) -> None:
