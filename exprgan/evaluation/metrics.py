@@ -119,7 +119,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> NDArray[np.float64]:
 
 
 def pixel_figures(first: Tensor, second: Tensor, masks: dict[str, Tensor]) -> dict[str, NDArray[np.float64]]:
-    """PSNR in dB, SSIM and L1 in 8-bit levels, (N,) within each mask (1, 1, H, W), under the mask's name."""
+    """PSNR in dB, SSIM and L1 in 8-bit levels, (N,) within each mask (1 or N, 1, H, W), under the mask's name."""
     difference, similarity = first - second, ssim_map(first, second)
     figures = {}
     for name, mask in masks.items():

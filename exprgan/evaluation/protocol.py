@@ -173,7 +173,13 @@ class Protocol:
         judgement = self.judges(edited)
         source = _unit(self.cases.faces[number].image, self.size).expand(count, -1, -1, -1)
         embedding = before.embedding.expand(count, -1)
-        parts = {"in": mask, "out": 1 - mask, "whole": torch.ones_like(mask)}
+        after = torch.cat([_mask(self.judges.face_mask(each[None]), self.size) for each in edited])
+        parts = {
+            "in": mask,
+            "out": 1 - mask,
+            "beyond": (1 - mask) * (1 - after),
+            "whole": torch.ones_like(mask),
+        }
         figures = {
             "cosine": metrics.identity_cosine(judgement.embedding, embedding),
             "acd": metrics.content_distance(judgement.embedding, embedding),

@@ -100,6 +100,14 @@ COLUMNS = (
         1,
         "edit against photo, outside the face; at most 59",
     ),
+    Column(
+        "psnr_beyond",
+        "Outside the face",
+        "of both, dB",
+        "higher",
+        1,
+        "the same, outside the face in the photo and in the edit",
+    ),
     Column("ssim_out", "Outside the face", "SSIM", "higher", 4, "the same"),
     Column("l1_out", "Outside the face", "L1", "lower", 2, "the same, in 8-bit levels"),
     Column(

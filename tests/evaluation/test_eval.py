@@ -279,7 +279,17 @@ def test_metrics_hold_all_systems_beside_doing_nothing(record: dict[str, Any]) -
     assert record["schema"] == SCHEMA
     assert [system["name"] for system in record["systems"]] == ["no edit", "stargan", "usgan"]
     for system in record["systems"]:
-        for key in ("accuracy", "cosine", "fid", "kid", "psnr_out", "l1_in", "own_psnr", "psnr_pair"):
+        for key in (
+            "accuracy",
+            "cosine",
+            "fid",
+            "kid",
+            "psnr_out",
+            "psnr_beyond",
+            "l1_in",
+            "own_psnr",
+            "psnr_pair",
+        ):
             figure = system["figures"][key]
             assert figure["n"] > 0
             assert figure["low"] is None or figure["low"] <= figure["value"] <= figure["high"], key
