@@ -23,8 +23,8 @@ from exprgan.face_parts import DENTITIONS
 from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
-RING_SCALE = (1.12, 1.3, 1.6)
-RING_WEIGHT = (0.75, 0.3, 0.0)
+RING_SCALE = (1.08, 1.18, 1.35)
+RING_WEIGHT = (0.6, 0.2, 0.0)
 """Rings around the face oval, as multiples of its radius, and how much of the oval's motion they follow."""
 OWN_MOUTH_COVERAGE = 0.55
 OWN_MOUTH_SHADOW = 0.35
@@ -155,23 +155,22 @@ def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDAr
 
 
 def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: NDArray[np.float64]) -> float:
-    """Share of the visible skin and ring area of the photo whose triangles turn over in the target."""
-    photo, target, rings = add_rings(analysis.landmarks_px[:468, :2], target_px[:, :2])
-    before_skin = raster.signed_areas(photo, basis.skin_triangles)
-    after_skin = raster.signed_areas(target, basis.skin_triangles)
-    before_rings = raster.signed_areas(photo, rings)
-    after_rings = raster.signed_areas(target, rings)
-    front = np.sign(np.median(before_skin))
-    facing = before_skin * front > 0
-    turned = np.abs(before_skin[facing & (after_skin * front <= 0)]).sum()
-    turned += np.abs(before_rings[before_rings * after_rings <= 0]).sum()
-    return float(turned / np.abs(before_skin[facing]).sum())
+    """Share of the visible skin of the photo whose triangles turn over in the target.
+
+    Rings that turn over count for nothing: a chin that drops covers the neck.
+    """
+    before = raster.signed_areas(analysis.landmarks_px[:468], basis.skin_triangles)
+    after = raster.signed_areas(target_px, basis.skin_triangles)
+    front = np.sign(np.median(before))
+    facing = before * front > 0
+    turned = np.abs(before[facing & (after * front <= 0)]).sum()
+    return float(turned / np.abs(before[facing]).sum())
 
 
 def add_rings(
     photo: NDArray[np.float64], target: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Surround the mesh points (468, 2) by rings whose motion decays to zero.
+    """Surround the mesh points (468, 2) by rings whose motion decays to zero, inner ones first.
 
     Returns photo points and target points (468 + 3 * 36, 2) and the ring triangles (216, 3).
     """
