@@ -293,7 +293,8 @@ def make_synthetic_faces(folder: Path) -> None:
         )
         rows.append(tuple(str(cell) for cell in cells))
     _write_csv(folder / "set.csv", rows)
-    np.savez(folder / "labels.npz", arkit52=scores, arkit52_names=np.array(names))
+    shapes = {"coefs": scores[:, [names.index("jawOpen")]], "coef_names": np.array(["jawOpen"])}
+    np.savez(folder / "labels.npz", arkit52=scores, arkit52_names=np.array(names), **shapes)
 
 
 def make_open_faces(folder: Path) -> None:

@@ -36,27 +36,25 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def beside_glasses(
-    analysis: FaceAnalysis, crop: NDArray[np.uint8], labels: NDArray[np.uint8]
+    analysis: FaceAnalysis, crop: NDArray[np.uint8], logits: NDArray[np.float32]
 ) -> FaceAnalysis:
-    """The analysis of a face in a crop (H, W, 3) with what its glasses hold, by the crop's labels (H, W)."""
-    free = free_of_glasses(crop, labels)
-    if free is None:
+    """The analysis of a face in a crop (H, W, 3) with what its glasses hold, by logits (classes, H, W) of the crop."""
+    if (logits[GLASSES] >= logits.max(axis=0)).mean() < LEAST_SHARE:
         return analysis
+    free = free_of_glasses(crop, logits.argmax(axis=0).astype(np.uint8))
     x, y = analysis.landmarks_px[:468, :2].T.astype(np.float32)
     at_points = cv2.remap(free, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return replace(analysis, free=at_points[0].astype(np.float64))
 
 
-def free_of_glasses(crop: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """How free each pixel (H, W) of a crop is to move, 0 to 1; None if no glasses are worn.
+def free_of_glasses(crop: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How free each pixel (H, W) of a crop with glasses is to move, 0 to 1.
 
     Args:
         crop: uint8 RGB (H, W, 3).
         labels: uint8 (H, W), indices into `exprgan.face_parts.CLASS_NAMES`.
     """
     glasses = labels == GLASSES
-    if glasses.mean() < LEAST_SHARE:
-        return None
     lenses = glasses | np.isin(labels, EYES)
     near = _distance(glasses) <= NEAR_PX
     held_points = np.argwhere(lenses | (np.isin(labels, BROWS) & near))[:, ::-1]

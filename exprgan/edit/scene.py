@@ -301,15 +301,15 @@ def _prepare_face(
 ) -> PreparedFace:
     matrix = crop_matrix(outcome.face.points5_xy, CROP_PX)
     pixels = warp_crop(seen, matrix, CROP_PX)
-    labels, regions, share = None, None, None
+    logits, regions, share = None, None, None
     if segmenter is not None:
         logits, regions, shares = (np.asarray(part) for part in segmenter(signed(pixels)))
-        labels, share = logits[0].argmax(axis=0).astype(np.uint8), shares[0]
+        share = shares[0]
     analysis, shown = None, None
     if face_model is not None:
         analysis = face_model.analyse_face(outcome.face, matrix)
-        if labels is not None:
-            analysis = beside_glasses(analysis, pixels, labels)
+        if logits is not None:
+            analysis = beside_glasses(analysis, pixels, logits[0])
         shown = teeth_for(seen, outcome.face, matrix, face_model, teeth, (pixels, analysis))
     return PreparedFace(
         index=outcome.index,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from exprgan.device import resolve_device
 from exprgan.edit.blend import apply_edit
+from exprgan.edit.glasses import beside_glasses
 from exprgan.edit.parts import Parts, open_parts, segmenter_of
 from exprgan.edit.proposals import by_face_model
 from exprgan.edit.scene import PreparedFace
@@ -132,8 +133,10 @@ class FaceModelSystem:
         face = face_in_crop(self.landmarker, pixels)
         if face is None:
             return None
-        regions = None if self.segmenter is None else self.segmenter(signed(pixels))[1]
-        analysis = self.face_model.analyse_face(face, UPRIGHT)
+        analysis, regions = self.face_model.analyse_face(face, UPRIGHT), None
+        if self.segmenter is not None:
+            logits, regions, _ = (np.asarray(part) for part in self.segmenter(signed(pixels)))
+            analysis = beside_glasses(analysis, pixels, logits[0])
         return PreparedFace(0, UPRIGHT, pixels, False, regions, analysis=analysis)
 
 

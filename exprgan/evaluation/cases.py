@@ -51,6 +51,7 @@ class RenderPair:
     face: NDArray[np.bool_]  # bool (256, 256), the face in either frame
     expression: int
     strength: float
+    shapes: dict[str, float]  # what the target was rendered with, by ICT-FaceKit's names
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def render_pairs(data: SyntheticFaces, split: str) -> list[RenderPair]:
                         face=before | face_region(data.mask(frame), 0),
                         expression=EXPRESSIONS.index(expression),
                         strength=data.intensity(frame),
+                        shapes=data.shapes(frame),
                     )
                 )
     return pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exprgan.data.open_faces import OpenFaces
-from exprgan.edit.systems import load_system
+from exprgan.edit.systems import FaceModelSystem, load_system
 from exprgan.evaluation.cases import Case
-from exprgan.models.pixels import to_tensor
+from exprgan.face_model.amounts import Amounts
+from exprgan.models.pixels import to_tensor, to_uint8
 from exprgan.teacher.cache import TeacherCache
 from exprgan.weights import NetworkFiles
 
@@ -54,6 +55,10 @@ class Contestant(Protocol):
         """An aligned crop (1, 3, 256, 256) in [-1, 1] edited; None if it can only do cases."""
         ...
 
+    def edit_by_shapes(self, image: Tensor, shapes: Mapping[str, float]) -> Tensor | None:
+        """The same with ICT-FaceKit's shapes added to the face; None if it knows the eight expressions alone."""
+        ...
+
     def cost(self, image: Tensor) -> Cost | None:
         """Time and size, measured on a crop."""
         ...
@@ -71,6 +76,9 @@ class NoEdit:
         return case.image.expand(len(expressions), -1, -1, -1)
 
     def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
+        return image
+
+    def edit_by_shapes(self, image: Tensor, shapes: Mapping[str, float]) -> Tensor | None:
         return image
 
     def cost(self, image: Tensor) -> Cost | None:
@@ -106,6 +114,9 @@ class Teacher:
     def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
         return None
 
+    def edit_by_shapes(self, image: Tensor, shapes: Mapping[str, float]) -> Tensor | None:
+        return None
+
     def cost(self, image: Tensor) -> Cost | None:
         return None
 
@@ -132,6 +143,12 @@ class Network:
 
     def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor | None:
         return self.call(image, torch.tensor([expression]), torch.tensor([strength]))
+
+    def edit_by_shapes(self, image: Tensor, shapes: Mapping[str, float]) -> Tensor | None:
+        if not isinstance(self.call, FaceModelSystem):
+            return None
+        pixels = to_uint8(image)
+        return to_tensor(self.call.edit(pixels, self.call.prepare(pixels), Amounts(sculpted=dict(shapes))))
 
     def cost(self, image: Tensor) -> Cost | None:
         def once() -> float:

@@ -222,14 +222,20 @@ class Protocol:
         return row if bool(edited.isfinite().all()) else row.unknown()
 
     def _pair(self, contestant: Contestant, pair: RenderPair) -> dict[str, float]:
-        edited = contestant.edit_crop(pair.source, pair.expression, pair.strength)
+        figures: dict[str, float] = {}
+        edits = {
+            "pair": contestant.edit_crop(pair.source, pair.expression, pair.strength),
+            "shapes": contestant.edit_by_shapes(pair.source, pair.shapes),
+        }
         self.on_face()
-        if edited is None:
-            return {f"{key}_pair": np.nan for key in ("psnr", "ssim", "l1")}
-        found = metrics.pixel_figures(
-            _unit(edited, self.size), _unit(pair.target, self.size), {"pair": _mask(pair.face, self.size)}
-        )
-        return {key: float(value[0]) for key, value in found.items()}
+        target, face = _unit(pair.target, self.size), _mask(pair.face, self.size)
+        for name, edited in edits.items():
+            if edited is None:
+                figures |= {f"{key}_{name}": np.nan for key in ("psnr", "ssim", "l1")}
+            else:
+                found = metrics.pixel_figures(_unit(edited, self.size), target, {name: face})
+                figures |= {key: float(value[0]) for key, value in found.items()}
+        return figures
 
 
 @dataclass

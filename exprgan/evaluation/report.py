@@ -147,6 +147,14 @@ COLUMNS = (
         2,
         "edit of a neutral render against the true render of the expression, inside the face of either",
     ),
+    Column(
+        "psnr_shapes",
+        "True renders",
+        "by their shapes, dB",
+        "higher",
+        2,
+        "the same with the shapes and amounts that the render shows, not a recipe's",
+    ),
     Column("ssim_pair", "True renders", "SSIM", "higher", 4, "the same"),
     Column("l1_pair", "True renders", "L1", "lower", 2, "the same, in 8-bit levels"),
     Column(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from exprgan.edit.editor import Editor
@@ -30,7 +29,6 @@ def labels_of_glasses() -> NDArray[np.uint8]:
 def test_frames_and_bridge_are_held_and_eyes_behind_clear_lenses_are_free() -> None:
     labels = labels_of_glasses()
     free = free_of_glasses(np.full((256, 256, 3), 150, np.uint8), labels)
-    assert free is not None
     assert free[105, 90] == free[105, 170] == 1  # the eyes
     assert free[91, 70:190].max() == 0  # the upper frame
     assert free[105, 125:135].max() == 0  # the bridge
@@ -44,16 +42,7 @@ def test_nothing_moves_behind_dark_lenses() -> None:
     crop = np.full((256, 256, 3), 150, np.uint8)
     crop[labels != SKIN] = 40
     free = free_of_glasses(crop, labels)
-    assert free is not None
     assert free[90:120, 70:190].max() == 0
-
-
-@pytest.mark.parametrize("without", ["glasses", "all"])
-def test_no_glasses_hold_nothing(without: str) -> None:
-    labels = labels_of_glasses()
-    labels[labels == GLASSES if without == "glasses" else slice(None)] = SKIN
-    labels[100, 100:150] = GLASSES  # less than glasses have
-    assert free_of_glasses(np.full((256, 256, 3), 150, np.uint8), labels) is None
 
 
 def test_glasses_on_a_face_stay_where_they_are(sample_path: Path) -> None:
@@ -68,7 +57,8 @@ def test_glasses_on_a_face_stay_where_they_are(sample_path: Path) -> None:
         left, top = points[corners, :2].min(axis=0).astype(int) - (12, 14)
         right, bottom = points[corners, :2].max(axis=0).astype(int) + (12, 14)
         labels[top:bottom, left:right] = GLASSES
-    held = beside_glasses(face.analysis, np.zeros_like(face.pixels), labels)
+    logits = (np.arange(19)[:, None, None] == labels).astype(np.float32)
+    held = beside_glasses(face.analysis, np.zeros_like(face.pixels), logits)
     assert held.free is not None
     worn: Scene = replace(scene, faces=(replace(face, analysis=held),))
     before, after = (

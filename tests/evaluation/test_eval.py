@@ -148,6 +148,9 @@ class _Copies:
     def edit_crop(self, image: Tensor, expression: int, strength: float) -> Tensor:
         return self.answer
 
+    def edit_by_shapes(self, image: Tensor, shapes: Any) -> Tensor | None:
+        return None
+
     def cost(self, image: Tensor) -> None:
         return None
 
@@ -178,6 +181,20 @@ def test_doing_nothing_has_the_figures_of_identity(data: Path, judges: Judges) -
     assert (measured.predicted == measured.predicted[:, :1]).all()
 
 
+def test_what_the_edited_face_covers_is_not_beyond_it(
+    data: Path, judges: Judges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chin = np.zeros((256, 256), bool)
+    chin[200:256] = True
+    monkeypatch.setattr(Judges, "face_mask", lambda self, image: chin)
+    cases = choose(open_sets([data]), 4, 0)
+    edited = cases.faces[0].image.clone()
+    edited[:, :, 240:] += 0.5
+    figures, _, _ = Protocol(cases, judges).measure_edit(0, edited.clamp(-1, 1))
+    assert figures["psnr_out"][0] < 40
+    assert figures["psnr_beyond"][0] == 59
+
+
 def test_a_contestant_that_hands_out_the_truth_is_right_about_renders(data: Path, judges: Judges) -> None:
     cases = choose(open_sets([data]), 4, 0)
     assert {EXPRESSIONS[pair.expression] for pair in cases.pairs} == {"happy", "surprise", "anger"}
@@ -186,6 +203,7 @@ def test_a_contestant_that_hands_out_the_truth_is_right_about_renders(data: Path
     is_right = np.array([pair.expression == surprise.expression for pair in cases.pairs])
     assert (measured.pairs["psnr_pair"][is_right] == 59).all()
     assert (measured.pairs["psnr_pair"][~is_right] < 30).all()
+    assert np.isnan(measured.pairs["psnr_shapes"]).all()  # it knows no shapes
     summary = summarise(measured, cases, judges.tested_classes, measured.features.flatten(0, 1), 0)
     assert summary.by_expression["psnr_pair"]["surprise"].value == 59
     assert summary.figures["psnr_pair"].count == 1  # one identity
