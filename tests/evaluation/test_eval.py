@@ -303,7 +303,6 @@ def test_metrics_hold_all_systems_beside_doing_nothing(record: dict[str, Any]) -
             "fid",
             "kid",
             "psnr_out",
-            "psnr_beyond",
             "l1_in",
             "own_psnr",
             "psnr_pair",
