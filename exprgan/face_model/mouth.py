@@ -31,6 +31,10 @@ SMILE_ARC_PER_CM = 0.042
 """The edges of the upper teeth rise to the sides: cm for each squared cm."""
 ARCH = (0.20, 0.03)
 """Depth of the arch behind its front: first a factor on x**2, then on x**4, in cm."""
+LEAST_FACING = 0.35
+"""Of what the front shows to the camera; how little the side of a turned arch may show."""
+_LADDER = np.linspace(-3.2, 3.2, 641)
+"""Places along the arch, canonical x in cm."""
 
 
 class DentalArch:
@@ -64,9 +68,8 @@ class DentalArch:
 
     def upper_pixels(self, place_cm: NDArray[np.float32]) -> NDArray[np.float32]:
         """Image points (n, 2) of places on the chart (n, 2), all taken as the upper teeth's, however far they reach."""
-        ladder = np.linspace(-3.2, 3.2, 641)
         along = place_cm[:, 0].astype(np.float64)
-        x = np.interp(along, _length(ladder), ladder)
+        x = np.interp(along, _length(_LADDER), _LADDER)
         y = self.edge_y + mouth_interior.UPPER_EDGE_CM - place_cm[:, 1]
         y = y + SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
         z = self.front_z - ARCH[0] * x**2 - ARCH[1] * x**4
@@ -76,19 +79,27 @@ class DentalArch:
     def _meet(
         self, columns: NDArray[Any], rows: NDArray[Any]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Canonical x and y (n,) in cm where the lines of sight through pixels meet the arch."""
+        """Canonical x and y (n,) in cm where the lines of sight through pixels meet the arch.
+
+        x * sight_z - z * sight_x is the same all along a line of sight, and grows along the arch as far as it faces the
+        camera. From where it hardly does, it is taken to go on growing by `LEAST_FACING`: the far side of a turned
+        head's teeth stays seen from aside.
+        """
         pixels = np.stack([columns, rows, np.zeros(len(rows))], axis=1) - self.offset_px
         start = self.pose.to_canonical(pixels)
-        sight = self.pose.rotation.T @ (0.0, 0.0, 1.0)  # towards the camera
-        way = np.zeros(len(start))
-        for _ in range(8):  # Newton's method; lines of sight are nearly parallel to the arch's depth
-            x, z = start[:, 0] + way * sight[0], start[:, 2] + way * sight[2]
-            bounded = np.clip(x, -3.2, 3.2)
-            error = z - self.front_z + ARCH[0] * bounded**2 + ARCH[1] * bounded**4
-            slope = sight[2] + (2 * ARCH[0] * bounded + 4 * ARCH[1] * bounded**3) * sight[0]
-            way = way - error / np.maximum(slope, 0.3)
-        met = start + way[:, None] * sight
-        return met[:, 0], met[:, 1]
+        sight_x, sight_y, sight_z = self.pose.rotation.T @ (0.0, 0.0, 1.0)  # towards the camera
+        facing = np.maximum(
+            sight_z + (2 * ARCH[0] * _LADDER + 4 * ARCH[1] * _LADDER**3) * sight_x, LEAST_FACING
+        )
+        grown = np.concatenate([[0], np.cumsum((facing[1:] + facing[:-1]) / 2 * np.diff(_LADDER))])
+        grown += -self.front_z * sight_x - np.interp(0, _LADDER, grown)  # as it is at the midline
+        wanted = start[:, 0] * sight_z - start[:, 2] * sight_x
+        x = np.interp(wanted, grown, _LADDER)
+        x = x + np.minimum(wanted - grown[0], 0) / facing[0] + np.maximum(wanted - grown[-1], 0) / facing[-1]
+        bounded = np.clip(x, _LADDER[0], _LADDER[-1])
+        z = self.front_z - ARCH[0] * bounded**2 - ARCH[1] * bounded**4
+        way = ((x - start[:, 0]) * sight_x + (z - start[:, 2]) * sight_z) / (sight_x**2 + sight_z**2)
+        return x, start[:, 1] + way * sight_y
 
 
 def _length(x_cm: NDArray[np.float64]) -> NDArray[np.float64]:

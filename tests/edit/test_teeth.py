@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -189,3 +190,22 @@ def test_animations_and_series_take_the_teeth_that_are_named(
     wrong = run_cli(*words, "--teeth", "golden", "--output", tmp_path / "b.png")
     assert wrong.code == 2
     assert "no teeth called 'golden'" in wrong.stderr
+
+
+@pytest.mark.parametrize("yaw_degrees", [-30, 0, 20, 30])
+def test_teeth_of_a_turned_head_stand_in_order_to_the_corners(scene: Scene, yaw_degrees: float) -> None:
+    analysis = prepared(scene).analysis
+    assert analysis is not None
+    turn = np.radians(yaw_degrees)
+    rotation = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+    turned = replace(analysis, pose=replace(analysis.pose, rotation=rotation))
+    arch = DentalArch(turned, turned.neutral_cm)
+    middle = arch.upper_pixels(np.array([[0, UPPER_EDGE_CM - 0.1]], np.float32))[0]
+    columns = middle[0] + np.arange(-32, 32)  # from one corner of a wide mouth to the other
+    along = arch.place(columns, np.full(len(columns), middle[1]))[:, 0]
+    steps = np.diff(along) * analysis.pose.scale  # 1 where teeth face the camera
+    assert steps.min() > 0.5
+    assert steps.max() < 8  # squeezed, not torn
+    back = arch.upper_pixels(arch.place(columns, np.full(len(columns), middle[1])))
+    seen = slice(24, 40)  # what faces the camera well
+    np.testing.assert_allclose(back[seen, 0], columns[seen], atol=0.3)
