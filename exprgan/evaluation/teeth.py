@@ -4,7 +4,8 @@
 
 In each photograph of open-faces whose teeth are seen, the drawn ones are put in their place, in the light that an edit
 would give them, and both are compared in CIELAB against the whites of the eyes: lightness and tint of the front teeth,
-by skin tone (individual typology angle of the cheeks).
+by skin tone (individual typology angle of the cheeks), and how much stronger the drawn teeth's contrasts are,
+the finest and those twice as coarse.
 """
 
 from __future__ import annotations
@@ -41,12 +42,16 @@ TONES = {"dark": (-90, 10), "middle": (10, 40), "light": (40, 90)}
 
 @dataclass(frozen=True)
 class Seen:
-    """CIELAB (3,) of one photograph's front teeth, of drawn ones in their place, of whites of eyes and cheeks."""
+    """CIELAB (3,) of one photograph's front teeth, of drawn ones in their place, of whites of eyes and cheeks.
+
+    contrasts (2,): root mean square of drawn contrasts by that of real ones, fine and coarse.
+    """
 
     real: NDArray[np.float64]
     drawn: NDArray[np.float64]
     whites: NDArray[np.float64]
     cheeks: NDArray[np.float64]
+    contrasts: NDArray[np.float64]
 
     @property
     def tone(self) -> str:
@@ -84,8 +89,20 @@ def seen_in(image: NDArray[np.uint8], analysis: FaceAnalysis) -> Seen | None:
         -contact_shadow(analysis, points, columns, rows)
     )
     light = log_light(image, points) + by_place[:, None]
-    shown = _lab(np.clip(drawn * np.exp(light), 0, 255)[front])
-    return Seen(np.median(colours[front], axis=0), np.median(shown, axis=0), whites, cheeks)
+    lit = np.clip(drawn * np.exp(light), 0, 255)
+    edited, at_front = image.copy(), np.zeros(image.shape[:2], bool)
+    edited[rows, columns], at_front[rows, columns] = lit, front
+    contrasts = _contrasts(edited, at_front) / _contrasts(image, at_front)
+    real, shown = np.median(colours[front], axis=0), np.median(_lab(lit[front]), axis=0)
+    return Seen(real, shown, whites, cheeks, contrasts)
+
+
+def _contrasts(image: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Root mean square (2,) of the logarithm of an RGB picture between blurs of 0, 1 and 2 pixels, over a mask."""
+    blurred = [np.log(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) + 8)]
+    blurred += [cv2.GaussianBlur(blurred[0], (0, 0), width) for width in (1.0, 2.0)]
+    bands = [blurred[0] - blurred[1], blurred[1] - blurred[2]]
+    return np.array([np.sqrt(np.mean(band[where] ** 2)) for band in bands])
 
 
 def report_of(faces: OpenFaces, rows: list[int]) -> dict[str, Any]:
@@ -111,6 +128,9 @@ def _figures(found: list[Seen]) -> dict[str, Any]:
         "drawn_less_whites": np.round((drawn - whites).mean(axis=0), 1).tolist(),
         "mean_difference": np.round(off.mean(axis=0), 1).tolist(),
         "median_distance": round(float(np.median(np.linalg.norm(off, axis=1))), 1),
+        "contrasts_drawn_to_real": np.round(
+            np.median([seen.contrasts for seen in found], axis=0), 2
+        ).tolist(),
     }
 
 

@@ -30,14 +30,26 @@ LOWER_EDGE_CM = 3.75
 """Row of the lower incisors' edge; between the two the throat is stretched as the jaw drops."""
 
 
+CONTRAST, DETAIL_CM, LIGHTER = 0.5, 0.12, 1.04
+"""What is left of a drawn chart's dark lines finer than so many cm, and the factor that makes up for its blur."""
+SOFT_PX = 0.9
+"""Standard deviation by which a drawn chart is blurred, in pixels of the view.
+
+As they were drawn, teeth had more than twice the finest contrasts of those that open-faces' photographs show
+in the same places (`exprgan.evaluation.teeth`, split train).
+"""
+
+
 class Chart:
     """One picture of a mouth's inside at several resolutions.
 
     Args:
         picture: uint8 RGB, `PX_PER_CM` pixels a cm of `CHART_CM`.
+        is_drawn: Shown softer than it is, as photographs show teeth.
     """
 
-    def __init__(self, picture: NDArray[np.uint8]) -> None:
+    def __init__(self, picture: NDArray[np.uint8], *, is_drawn: bool = False) -> None:
+        self.is_drawn, self._soft = is_drawn, lru_cache(maxsize=8)(self._softened)
         self.levels = [picture]
         for _ in range(3):
             height, width = self.levels[-1].shape[:2]
@@ -63,10 +75,22 @@ class Chart:
             RGB float32 (h, w, 3) in [0, 255]; places off the chart show its border.
         """
         picture, scale = self.at(px_per_cm)
+        if self.is_drawn:
+            picture = self._soft(scale, max(0.1, round(SOFT_PX * scale / px_per_cm, 1)))
         x = (place_cm[..., 0] + np.float32(CHART_CM[0] / 2)) * np.float32(scale) - np.float32(0.5)
         y = place_cm[..., 1] * np.float32(scale) - np.float32(0.5)
         colours = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return colours.astype(np.float32)
+
+    def _softened(self, px_per_cm: float, blur_px: float) -> NDArray[np.uint8]:
+        """The chart at one of its resolutions with its finest contrasts held back, then blurred."""
+        picture = np.log(self.at(px_per_cm)[0].astype(np.float32) + 8)
+        coarse = cv2.GaussianBlur(picture, (0, 0), DETAIL_CM * px_per_cm)
+        lit = picture + (1 - CONTRAST) * np.maximum(
+            coarse - picture, 0
+        )  # the dark lines alone: teeth stay as light
+        soft = LIGHTER * cv2.GaussianBlur(np.exp(lit) - 8, (0, 0), blur_px)
+        return np.rint(np.clip(soft, 0, 255)).astype(np.uint8)
 
 
 @lru_cache(maxsize=len(DENTITIONS))
@@ -74,7 +98,7 @@ def drawn(name: str = DENTITIONS[0]) -> Chart:
     """The drawn chart of one of `DENTITIONS`."""
     stored = files("exprgan.models").joinpath("mouth_interiors", f"{name}.png").read_bytes()
     picture = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)
-    return Chart(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+    return Chart(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8), is_drawn=True)
 
 
 def crop_charts(names: Sequence[str]) -> NDArray[np.float32]:

@@ -66,3 +66,14 @@ def test_levels_show_the_same_place() -> None:
 
 def test_places_off_the_chart_show_its_border() -> None:
     np.testing.assert_allclose(at(-90, -90), at(-4.49, 0.005), atol=3)
+
+
+def test_drawn_charts_are_shown_softer_and_own_ones_as_they_are() -> None:
+    own = mouth_interior.Chart(mouth_interior.drawn().at()[0])
+    x = np.arange(-2.0, 2.0, 1 / 30, dtype=np.float32)
+    place = np.stack(np.meshgrid(x, np.array([1.3, 1.4], np.float32)), axis=-1)
+    shown = {chart: np.log(chart.sample(place, 30.0)[0, :, 1]) for chart in (own, mouth_interior.drawn())}
+    contrast = {chart: float(np.abs(np.diff(values)).mean()) for chart, values in shown.items()}
+    assert contrast[mouth_interior.drawn()] < 0.75 * contrast[own]
+    lightness = [float(np.median(values)) for values in shown.values()]
+    assert abs(lightness[0] - lightness[1]) < 0.06
