@@ -130,7 +130,7 @@ def test_own_teeth_are_those_of_the_photo(editor: Editor, sample_path: Path) -> 
     own = prepared(scene).teeth
     assert own is not None
     assert own.own is not None  # without being asked
-    assert gap_depth(own) < 0.75 * gap_depth(found["even"])
+    assert gap_depth(own) < 0.85 * gap_depth(found["even"])
 
 
 def test_teeth_from_another_photo_show_in_an_edit(editor: Editor, sample_path: Path) -> None:
