@@ -60,6 +60,9 @@ def test_glasses_on_a_face_stay_where_they_are(sample_path: Path) -> None:
     logits = (np.arange(19)[:, None, None] == labels).astype(np.float32)
     held = beside_glasses(face.analysis, np.zeros_like(face.pixels), logits)
     assert held.free is not None
+    one_side = logits.copy()
+    one_side[GLASSES, :, int(points[168, 0]) :] = -1
+    assert beside_glasses(face.analysis, face.pixels, one_side).free is None  # a mistake
     worn: Scene = replace(scene, faces=(replace(face, analysis=held),))
     before, after = (
         editor.edit(each, controls={"AU1": 1.0, "AU2": 1.0, "AU12": 1.0}) for each in (scene, worn)
