@@ -41,6 +41,14 @@ UNMOVED_UNITS = 0.1
 """Lips that move less leave the mouth as it is, in units of the pose."""
 SHOWN_OVER_UNITS = 1.0
 """What is drawn comes into sight while the gap of the lips grows by so much."""
+SEAM_PX = 5.0
+"""How far the lower lip reaches below the line where lips meet, as a part of its own."""
+RIM_PX = 1.5
+"""Distance from that line at which a lip is surely itself."""
+SEAM_SHADOW, SEAM_SHADOW_PX = 0.45, 1.0
+"""Share of the light that is missing on that line, and how fast that fades."""
+SEAM_UNITS = (0.6, 1.2)
+"""Gaps of the lips between which that line fades out."""
 MARGIN_PX = 4
 """How far beyond an outline the maps inside it are continued, for interpolation between pixels."""
 
@@ -143,10 +151,20 @@ class Prior:
 
 
 def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Image points (468, 3) in px of a target shape; lips and lids that would cross meet half-way."""
+    """Image points (468, 3) in px of a target shape; lips and lids that would cross meet half-way.
+
+    Lips that close do so in the picture, however far behind one another the head's pitch shows them.
+    """
     pose = analysis.pose
     offset = analysis.landmarks_px[:468] - pose.to_pixels(analysis.shape_cm)
     points = pose.to_pixels(shape_cm) + offset
+    upper, lower = PAIRED_RIMS[0]
+    own_cm, new_cm = (each[upper, 1] - each[lower, 1] for each in (analysis.shape_cm, shape_cm))
+    own_px = np.maximum(analysis.landmarks_px[lower, 1] - analysis.landmarks_px[upper, 1], 0)
+    share = np.clip(new_cm / np.maximum(own_cm, 1e-3), 0, 1)
+    apart = np.where(share < 1, np.maximum(points[lower, 1] - points[upper, 1] - share * own_px, 0), 0)
+    points[upper, 1] += 0.35 * apart
+    points[lower, 1] -= 0.65 * apart
     for upper, lower in PAIRED_RIMS:
         crossed = points[upper, 1] > points[lower, 1]
         middle = (points[upper[crossed]] + points[lower[crossed]]) / 2
@@ -234,6 +252,8 @@ class PriorMaker:
             if moved > UNMOVED_UNITS
             else []
         )
+        if moved > UNMOVED_UNITS and not mouth:
+            flow, mouth = _meet_lips(flow, analysis, target_px, moved)
         return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px)
 
     def _trace(
@@ -322,6 +342,52 @@ def _cut_of_mouth(
     over = gap.max() / analysis.pose.unit_px - OPEN_MOUTH_UNITS
     weight = float(min(1.0, over / SHOWN_OVER_UNITS))
     return [Cut("mouth", outline, flow, interior=interior, teeth=teeth, weight=weight)]
+
+
+def _meet_lips(
+    flow: NDArray[np.float32], analysis: FaceAnalysis, target_px: NDArray[np.float64], moved: float
+) -> tuple[NDArray[np.float32], list[Cut]]:
+    """The line where shut lips meet, sharp at the photo's resolution: the upper lip in the flow, the lower one cut.
+
+    Either side goes on a little beyond the line with what it shows at its rim, so that nothing of what was between the
+    lips in the photo comes into sight. Lips that were apart get a line's shadow.
+    """
+    gap, own_gap = (
+        (points[mesh.LOWER_INNER_LIP, 1] - points[mesh.UPPER_INNER_LIP, 1]).max() / analysis.pose.unit_px
+        for points in (target_px, analysis.landmarks_px)
+    )
+    first, last = SEAM_UNITS
+    begun = (moved - UNMOVED_UNITS) / (1 - UNMOVED_UNITS)
+    weight = float(np.clip((last - gap) / (last - first), 0, 1)) * begun
+    ends = target_px[list(mesh.INNER_MOUTH_CORNERS), 0]
+    columns = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1).astype(int)
+    columns = columns[(columns >= 0) & (columns < flow.shape[1])]
+    if weight == 0 or len(columns) < 3:
+        return flow, []
+    upper, lower = raster.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
+    middle = (upper + lower) / 2
+    rows = np.arange(flow.shape[0], dtype=np.float32)[:, None]
+    inwards = np.minimum(
+        1, np.minimum(columns - ends.min(), ends.max() - columns) / SEAM_PX
+    )  # from the corners
+    reach, away = SEAM_PX * inwards, RIM_PX * np.hypot(1, np.gradient(middle))
+    sides = []
+    for rim, is_beyond in ((upper - away, rows > upper - away), (lower + away, rows < lower + away)):
+        places = np.stack([columns, np.clip(rim, 0, flow.shape[0] - 1)], axis=1).astype(np.float32)
+        shown = cv2.remap(flow, places[None, :, 0], places[None, :, 1], cv2.INTER_LINEAR)[0]
+        held = np.stack([np.broadcast_to(shown[:, 0], is_beyond.shape), shown[:, 1] + rim - rows], axis=2)
+        near = is_beyond & (np.abs(rows - rim) <= 2 * away + lower - upper + reach / 2)
+        side = flow.copy()
+        side[:, columns] += (inwards * near)[..., None] * (held - flow[:, columns])
+        sides.append(side)
+    above, below = sides
+    shade = np.zeros(flow.shape[:2], np.float32)
+    shadow = SEAM_SHADOW * min(1.0, max(0.0, own_gap - 1)) * inwards
+    shade[:, columns] = np.log1p(-shadow * np.exp(-np.abs(rows - middle) / SEAM_SHADOW_PX))
+    line = np.stack([columns, middle], axis=1)
+    outline = np.concatenate([line, (line + np.stack([np.zeros(len(line)), reach], axis=1))[::-1]])
+    cut = Cut("lips", outline, below, shade=shade, weight=weight)
+    return flow + weight * (above - flow), [cut]
 
 
 def _on_all_charts(interior: NDArray[np.float32], teeth: Teeth) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -183,3 +185,29 @@ def test_rims_are_sharp_at_the_photos_resolution(basis: FaceBasis, face: FaceAna
     steepest = np.abs(np.diff(column)).max()
     assert steepest > 25  # a map of 256 px would take four times as many pixels for the step
     np.testing.assert_array_equal(edited[: 4 * 60], photo[: 4 * 60])
+
+
+@pytest.mark.parametrize("pitch_degrees", [0, 20])
+def test_lips_that_close_leave_nothing_of_what_was_between_them(
+    basis: FaceBasis, makers, pitch_degrees: float
+) -> None:
+    open_cm = basis.canonical + displacement(basis, Amounts(sculpted={"jawOpen": 0.25}))
+    turn, face = np.radians(pitch_degrees), analysis_of(basis, open_cm)
+    nod = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    pose = Pose(POSE.scale, nod, POSE.translation)
+    points = np.vstack([pose.to_pixels(open_cm), face.landmarks_px[468:]])
+    face = replace(face, pose=pose, landmarks_px=points, shape_cm=open_cm, neutral_cm=basis.canonical)
+    shut = Amounts(replaced=1.0, parts_lips=False)
+    photo = np.full((6 * SIZE, 6 * SIZE, 3), 60, np.uint8)
+    inside = np.rint(6 * points[mesh.INNER_MOUTH_OUTLINE, :2] + 2.5).astype(np.int32)
+    cv2.fillPoly(photo, [inside], (255, 255, 255))
+    crop = cv2.resize(photo, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    prior = makers[0].make(crop, face, target_shape(basis, face, shut))
+    assert prior.mouth is None
+    assert [cut.name for cut in prior.cuts][-1:] == ["lips"]
+    matrix = np.array([[1 / 6, 0, -2.5 / 6], [0, 1 / 6, -2.5 / 6]])
+    result = apply_edit(photo, Edit.from_prior(prior), matrix)
+    opening = (photo > 200).any(axis=2).sum()
+    assert opening > 5000
+    assert (result > 100).any(axis=2).sum() < 0.06 * opening  # some at the corners
+    assert result.min() < 50  # a line where they meet
