@@ -147,7 +147,7 @@ class Network:
     def edit_by_shapes(self, image: Tensor, shapes: Mapping[str, float]) -> Tensor | None:
         if not isinstance(self.call, FaceModelSystem):
             return None
-        pixels = to_uint8(image)
+        pixels = to_uint8(image[0])
         return to_tensor(self.call.edit(pixels, self.call.prepare(pixels), Amounts(sculpted=dict(shapes))))
 
     def cost(self, image: Tensor) -> Cost | None:

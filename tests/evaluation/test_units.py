@@ -82,3 +82,18 @@ def test_the_report_shows_units_where_systems_know_them(
     assert ">AU2</button>" in page
     assert json.loads((tmp_path / "metrics.json").read_text())["action_units"] == record["action_units"]
     assert '<section id="units">' not in render({**record, "action_units": {}}, [])
+
+
+def test_a_system_with_the_face_model_edits_by_shapes_and_others_do_not(data: Path) -> None:
+    (pair, *_) = choose(open_sets([data]), 4, 0).pairs
+    contestant = trained(find("face_model"), "face_model")
+    edited = contestant.edit_by_shapes(pair.source, {"jawOpen": 0.5})
+    assert edited is not None
+    assert edited.shape == pair.source.shape
+    change = (edited - pair.source).abs().amax(dim=1)[0]
+    assert change[180:].max() > 0.3
+    assert change[:90].max() < 0.1
+    none = contestant.edit_by_shapes(pair.source, {})
+    assert none is not None
+    assert (none - pair.source).abs().max() < 0.02  # 8 bits
+    assert trained(find("sargan"), "sargan").edit_by_shapes(pair.source, {"jawOpen": 0.5}) is None
