@@ -84,7 +84,7 @@ def test_the_report_shows_units_where_systems_know_them(
     assert '<section id="units">' not in render({**record, "action_units": {}}, [])
 
 
-def test_a_system_with_the_face_model_edits_by_shapes_and_others_do_not(data: Path) -> None:
+def test_a_system_with_the_face_model_edits_by_shapes_and_others_do_not(data: Path) -> None:  # noqa: F811
     (pair, *_) = choose(open_sets([data]), 4, 0).pairs
     contestant = trained(find("face_model"), "face_model")
     edited = contestant.edit_by_shapes(pair.source, {"jawOpen": 0.5})
