@@ -62,7 +62,7 @@ def test_growing_amounts_begin_without_a_jump(geometry: Editor, sample_path: Pat
         scene = geometry.prepare(photo)
         for expression in ("happy", "surprise", "sad"):
             result = geometry.edit(scene, expression, 0.02).image.astype(int)
-            assert np.abs(result - scene.photo.pixels).max() < 40
+            assert np.abs(result - scene.photo.pixels).max() < 45
 
 
 def test_each_way_of_asking_gives_an_edit_of_its_own(editor: Editor, scene: Scene) -> None:
