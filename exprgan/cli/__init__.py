@@ -177,10 +177,8 @@ def main() -> None:
     # threads that wait must not spin: where another program keeps a core busy, spinning takes many times
     # longer than the work (GNU OpenMP reads this when torch is imported)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = sys.argv[1:]
-    called = (
-        words[0] if words and words[0] in (*COMMANDS, *GROUPS) else None
-    )  # the shell's completion calls none
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    called = first if first in COMMANDS or first in GROUPS else None  # none by the shell's completion
     try:
         build(called)(prog_name="exprgan")
     except Exception as error:  # the one blanket except: everything becomes a message and an exit code

@@ -367,9 +367,8 @@ def _meet_lips(
     upper, lower = raster.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
     middle = (upper + lower) / 2
     rows = np.arange(flow.shape[0], dtype=np.float32)[:, None]
-    inwards = np.minimum(
-        1, np.minimum(columns - ends.min(), ends.max() - columns) / SEAM_PX
-    )  # from the corners
+    from_corner = np.minimum(columns - ends.min(), ends.max() - columns)
+    inwards = np.minimum(1, from_corner / SEAM_PX)
     reach, away = SEAM_PX * inwards, RIM_PX * np.hypot(1, np.gradient(middle))
     sides = []
     for rim, is_beyond in ((upper - away, rows > upper - away), (lower + away, rows < lower + away)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Regions:
         nearest = np.stack([distance[:, list(points)].min(axis=1) for points in CENTRES.values()])
         odds = np.exp(-0.5 * ((nearest - nearest.min(axis=0)) / REACH_CM) ** 2)
         self._shares = dict(zip(CENTRES, odds / odds.sum(axis=0), strict=True))
-        self._chart = raster.rasterise(chart_size, chart_size, chart_px, self._triangles)
+        self._chart_px, self._chart_size = chart_px, chart_size
 
     def share(self, regions: Sequence[str]) -> NDArray[np.float64]:
         """Share (468,) of some regions in each point; none named means all."""
@@ -54,6 +55,10 @@ class Regions:
     def on_chart(self, share: NDArray[np.float64]) -> NDArray[np.float32]:
         """Shares (468,) on the texture chart (size, size)."""
         return self._spread(*self._chart, share)
+
+    @cached_property
+    def _chart(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        return raster.rasterise(self._chart_size, self._chart_size, self._chart_px, self._triangles)
 
     def _spread(
         self, triangle_map: NDArray[np.int32], weights: NDArray[np.float32], share: NDArray[np.float64]

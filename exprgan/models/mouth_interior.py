@@ -49,7 +49,8 @@ class Chart:
     """
 
     def __init__(self, picture: NDArray[np.uint8], *, is_drawn: bool = False) -> None:
-        self.is_drawn, self._soft = is_drawn, lru_cache(maxsize=8)(self._softened)
+        self.is_drawn = is_drawn
+        self._soft, self._lit = lru_cache(maxsize=8)(self._softened), lru_cache()(self._without_lines)
         self.levels = [picture]
         for _ in range(3):
             height, width = self.levels[-1].shape[:2]
@@ -83,14 +84,16 @@ class Chart:
         return colours.astype(np.float32)
 
     def _softened(self, px_per_cm: float, blur_px: float) -> NDArray[np.uint8]:
-        """The chart at one of its resolutions with its finest contrasts held back, then blurred."""
-        picture = np.log(self.at(px_per_cm)[0].astype(np.float32) + 8)
-        coarse = cv2.GaussianBlur(picture, (0, 0), DETAIL_CM * px_per_cm)
-        lit = picture + (1 - CONTRAST) * np.maximum(
-            coarse - picture, 0
-        )  # the dark lines alone: teeth stay as light
-        soft = LIGHTER * cv2.GaussianBlur(np.exp(lit) - 8, (0, 0), blur_px)
+        """The chart at one of its resolutions with its dark lines held back, then blurred."""
+        soft = LIGHTER * cv2.GaussianBlur(self._lit(px_per_cm), (0, 0), blur_px)
         return np.rint(np.clip(soft, 0, 255)).astype(np.uint8)
+
+    def _without_lines(self, px_per_cm: float) -> NDArray[np.float32]:
+        """The chart at one of its resolutions with its dark lines alone held back: teeth stay as light."""
+        logarithms = np.log(np.arange(256, dtype=np.float32) + 8)
+        picture = logarithms[self.at(px_per_cm)[0]]
+        coarse = cv2.GaussianBlur(picture, (0, 0), DETAIL_CM * px_per_cm)
+        return np.exp(picture + (1 - CONTRAST) * np.maximum(coarse - picture, 0)) - 8
 
 
 @lru_cache(maxsize=len(DENTITIONS))

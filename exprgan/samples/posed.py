@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from exprgan.data.open_faces import OpenFaces
 from exprgan.data.pictures import decode_rgb
 from exprgan.edit.blend import Edit, apply_edit
+from exprgan.errors import UsageError
 from exprgan.face_model.amounts import Amounts, on_face, scaled
 from exprgan.face_model.fit import FaceAnalysis
 from exprgan.face_model.model import FaceModel
@@ -168,7 +169,11 @@ def write_posed(data: Path, output: Path, count: int, first: int = 0) -> int:
 
 
 def read_posed(folder: Path, faces: OpenFaces) -> list[Picture]:
-    """The pictures of a folder that both commands of this module's head have filled, in which a face was found."""
+    """The pictures of a folder that both commands of this module's head have filled, in which a face was found.
+
+    Raises:
+        UsageError: An earlier version made them.
+    """
     with np.load(folder / "labels.npz") as stored:
         made = {name: stored[name] for name in stored.files}
     place = {str(name): index for index, name in enumerate(made["names"])}
@@ -176,6 +181,8 @@ def read_posed(folder: Path, faces: OpenFaces) -> list[Picture]:
     for path in sorted(folder.glob("asked-*.npz")):
         with np.load(path) as asked:
             columns = ("names", "blind", "least", "points_px", "rows")
+            if not set(columns) <= set(asked.files):
+                raise UsageError(f"{path} was made by an earlier exprgan; make the pictures again.")
             rows = list(zip(*(asked[column] for column in columns), strict=True))
         for name, blind, least, points, row in rows:
             index = place.get(str(name))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from exprgan.errors import UsageError
 from exprgan.face_model.amounts import Amounts
 from exprgan.face_model.model import FaceModel
 from exprgan.faces.align import crop_matrix, warp_crop
@@ -119,3 +120,10 @@ def test_pictures_are_read_with_the_labels_of_both(tmp_path: Path) -> None:
     assert picture.landmarks_xy.tolist() == [[5, 5]] * 478
     assert picture.depth_px is not None
     assert picture.depth_px.tolist() == [5] * 478
+
+
+def test_pictures_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", names=[], found=[])
+    np.savez(tmp_path / "asked-00000.npz", names=["00000.png"], blind=np.zeros((1, 51)), rows=[0])
+    with pytest.raises(UsageError, match="make the pictures again"):
+        read_posed(tmp_path, SimpleNamespace(rows=[]))
