@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgan.faces.face import Face
-from exprgan.faces.landmarks import Landmarker, Looks, on_grid
+from exprgan.faces.landmarks import ALIGNING_STEPS, Landmarker, Looks, on_grid
 from exprgan.faces.mesh import face_square, five_points, roll_degrees
 from exprgan.faces.proposals import COARSE_PASSES, grid_squares, merge, propose, whole_picture_squares
 from exprgan.faces.proposer import Proposer, distinct_squares
@@ -32,7 +32,7 @@ LEAST_CROP_SCORE = 0.5
 
 def _aligning_points(landmarks_xy: NDArray[np.floating]) -> NDArray[np.float32]:
     points = five_points(landmarks_xy)
-    return on_grid(points, float(np.ptp(points, axis=0).max())).astype(np.float32)
+    return on_grid(points, float(np.ptp(points, axis=0).max()), ALIGNING_STEPS).astype(np.float32)
 
 
 class FaceDetector(Protocol):

@@ -22,16 +22,21 @@ SETTLING_SCALES = (0.9, 1.0, 1.1)
 
 
 STEPS = 4096
-"""Squares and the points that crops are aligned by lie on a grid of so many steps across a face, or up to twice as
-many. What another runtime, device or number of threads changes in the last digits would else grow from look to look,
-as crops are sampled in steps."""
+"""Squares and landmarks lie on a grid of so many steps across a face, or up to twice as many; coefficients on one of so
+many steps from 0 to 1. What another runtime, device or number of threads changes in the last digits would else grow
+from look to look, as crops are sampled in steps, and grow again in what is fitted to them and drawn from that."""
+ALIGNING_STEPS = 256
+"""The same for the points that a crop is aligned by: all that is drawn moves with these, and where they lie
+matters little, so their steps are wide and hardly ever are two runtimes on two sides of an edge."""
 ROLL_STEPS = 64
 """The same for the roll of a square, steps a degree."""
 
 
-def on_grid(values: NDArray[np.floating], size_px: NDArray[np.floating] | float) -> NDArray[np.float64]:
+def on_grid(
+    values: NDArray[np.floating], size_px: NDArray[np.floating] | float, steps: int = STEPS
+) -> NDArray[np.float64]:
     """Values in pixels, rounded to the grid of a face of a size (or of several, broadcast)."""
-    step = 2.0 ** np.floor(np.log2(np.maximum(size_px, 1.0))) / STEPS
+    step = 2.0 ** np.floor(np.log2(np.maximum(size_px, 1.0))) / steps
     return np.round(np.asarray(values, np.float64) / step) * step
 
 
@@ -122,14 +127,17 @@ class Landmarker:
         looks = self.look(image, np.concatenate(around), mirrored=True)
         parts = (len(around), len(squares))
         odds = np.log(looks.scores + 1e-9) - np.log1p(1e-9 - looks.scores)
+        size_px = np.asarray(squares)[:, 2]
+        depth, blendshapes = (
+            None if part is None else part.reshape(*parts, -1).mean(0)
+            for part in (looks.depth_px, looks.blendshapes)
+        )
         return Looks(
-            looks.landmarks_xy.reshape(*parts, -1, 2).mean(0),
+            on_grid(looks.landmarks_xy.reshape(*parts, -1, 2).mean(0), size_px[:, None, None]),
             looks.turn.reshape(*parts, 2).mean(0),
             1 / (1 + np.exp(-odds.reshape(parts).mean(0))),
-            *(
-                None if part is None else part.reshape(*parts, -1).mean(0)
-                for part in (looks.depth_px, looks.blendshapes)
-            ),
+            None if depth is None else on_grid(depth, size_px[:, None]),
+            None if blendshapes is None else np.round(blendshapes * STEPS) / STEPS,
         )
 
     def refine(
