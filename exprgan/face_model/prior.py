@@ -7,13 +7,13 @@ that rims can be drawn as sharp as the photo; folds lie on the mesh's texture ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.face_model import raster
+from exprgan.face_model import raster, seams
 from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.eyes import eye_openings_of
 from exprgan.face_model.fit import FaceAnalysis
@@ -41,14 +41,6 @@ UNMOVED_UNITS = 0.1
 """Lips that move less leave the mouth as it is, in units of the pose."""
 SHOWN_OVER_UNITS = 1.0
 """What is drawn comes into sight while the gap of the lips grows by so much."""
-SEAM_PX = 5.0
-"""How far the lower lip reaches below the line where lips meet, as a part of its own."""
-RIM_PX = 1.5
-"""Distance from that line at which a lip is surely itself."""
-SEAM_SHADOW, SEAM_SHADOW_PX = 0.45, 1.0
-"""Share of the light that is missing on that line, and how fast that fades."""
-SEAM_UNITS = (0.6, 1.2)
-"""Gaps of the lips between which that line fades out."""
 MARGIN_PX = 4
 """How far beyond an outline the maps inside it are continued, for interpolation between pixels."""
 
@@ -242,9 +234,12 @@ class PriorMaker:
         """
         size_hw = (image.shape[0], image.shape[1])
         target_px = target_points(analysis, target_cm)
-        lips = mesh.INNER_MOUTH_OUTLINE
-        moved_px = np.linalg.norm((target_px - analysis.landmarks_px[:468])[lips, :2], axis=1).max()
-        moved = min(1.0, float(moved_px) / analysis.pose.unit_px)  # 1 from where lips have their rims drawn
+        way_px = np.linalg.norm((target_px - analysis.landmarks_px[:468])[:, :2], axis=1)
+
+        def moved_of(points: NDArray[np.int64]) -> float:
+            return min(1.0, float(way_px[points].max()) / analysis.pose.unit_px)
+
+        moved = moved_of(mesh.INNER_MOUTH_OUTLINE)  # 1 from where lips have their rims drawn
         flow, chart = self._trace(size_hw, analysis, target_px, lip_inset * moved)
         cuts = _cuts_of_eyes(size_hw, analysis, target_px, gaze_px)
         mouth = (
@@ -253,8 +248,12 @@ class PriorMaker:
             else []
         )
         if moved > UNMOVED_UNITS and not mouth:
-            flow, mouth = _meet_lips(flow, analysis, target_px, moved)
-        return Prior(flow, chart, log_ratio, (*cuts, *mouth), target_px)
+            flow, mouth = _meet(flow, "lips", seams.LIPS, analysis, target_px, moved, lip_inset * moved)
+        openings = []
+        for rims, eye in zip(seams.LIDS, cuts, strict=True):
+            flow, lids = _meet(flow, "lids", rims, analysis, target_px, moved_of(rims.upper))
+            openings += [replace(eye, weight=1 - lids[0].weight), *lids] if lids else [eye]
+        return Prior(flow, chart, log_ratio, (*openings, *mouth), target_px)
 
     def _trace(
         self,
@@ -344,49 +343,26 @@ def _cut_of_mouth(
     return [Cut("mouth", outline, flow, interior=interior, teeth=teeth, weight=weight)]
 
 
-def _meet_lips(
-    flow: NDArray[np.float32], analysis: FaceAnalysis, target_px: NDArray[np.float64], moved: float
+def _meet(
+    flow: NDArray[np.float32],
+    name: str,
+    rims: seams.Rims,
+    analysis: FaceAnalysis,
+    target_px: NDArray[np.float64],
+    moved: float,
+    lip_inset: float = 0.0,
 ) -> tuple[NDArray[np.float32], list[Cut]]:
-    """The line where shut lips meet, sharp at the photo's resolution: the upper lip in the flow, the lower one cut.
-
-    Either side goes on a little beyond the line with what it shows at its rim, so that nothing of what was between the
-    lips in the photo comes into sight. Lips that were apart get a line's shadow.
-    """
-    gap, own_gap = (
-        (points[mesh.LOWER_INNER_LIP, 1] - points[mesh.UPPER_INNER_LIP, 1]).max() / analysis.pose.unit_px
-        for points in (target_px, analysis.landmarks_px)
-    )
-    first, last = SEAM_UNITS
-    begun = (moved - UNMOVED_UNITS) / (1 - UNMOVED_UNITS)
-    weight = float(np.clip((last - gap) / (last - first), 0, 1)) * begun
-    ends = target_px[list(mesh.INNER_MOUTH_CORNERS), 0]
-    columns = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1).astype(int)
-    columns = columns[(columns >= 0) & (columns < flow.shape[1])]
-    if weight == 0 or len(columns) < 3:
+    """The flow and a cut for the line of rims that are shut; moved (0..1) is how far they move."""
+    unit_px = analysis.pose.unit_px
+    begun = max(0.0, moved - UNMOVED_UNITS) / (1 - UNMOVED_UNITS)
+    weight = seams.closed_share(rims, target_px, unit_px) * begun
+    shown_px = analysis.landmarks_px[:468, :2].copy()
+    _draw_in_inner_lips(shown_px, analysis.landmarks_px, lip_inset * unit_px)
+    own_gap = rims.gap_px(analysis.landmarks_px) / unit_px
+    seam = seams.meet(flow, rims, shown_px, target_px[:, :2], weight, own_gap)
+    if seam is None:
         return flow, []
-    upper, lower = raster.curves_at(target_px, mesh.UPPER_INNER_CURVE, mesh.LOWER_INNER_CURVE, columns)
-    middle = (upper + lower) / 2
-    rows = np.arange(flow.shape[0], dtype=np.float32)[:, None]
-    from_corner = np.minimum(columns - ends.min(), ends.max() - columns)
-    inwards = np.minimum(1, from_corner / SEAM_PX)
-    reach, away = SEAM_PX * inwards, RIM_PX * np.hypot(1, np.gradient(middle))
-    sides = []
-    for rim, is_beyond in ((upper - away, rows > upper - away), (lower + away, rows < lower + away)):
-        places = np.stack([columns, np.clip(rim, 0, flow.shape[0] - 1)], axis=1).astype(np.float32)
-        shown = cv2.remap(flow, places[None, :, 0], places[None, :, 1], cv2.INTER_LINEAR)[0]
-        held = np.stack([np.broadcast_to(shown[:, 0], is_beyond.shape), shown[:, 1] + rim - rows], axis=2)
-        near = is_beyond & (np.abs(rows - rim) <= 2 * away + lower - upper + reach / 2)
-        side = flow.copy()
-        side[:, columns] += (inwards * near)[..., None] * (held - flow[:, columns])
-        sides.append(side)
-    above, below = sides
-    shade = np.zeros(flow.shape[:2], np.float32)
-    shadow = SEAM_SHADOW * min(1.0, max(0.0, own_gap - 1)) * inwards
-    shade[:, columns] = np.log1p(-shadow * np.exp(-np.abs(rows - middle) / SEAM_SHADOW_PX))
-    line = np.stack([columns, middle], axis=1)
-    outline = np.concatenate([line, (line + np.stack([np.zeros(len(line)), reach], axis=1))[::-1]])
-    cut = Cut("lips", outline, below, shade=shade, weight=weight)
-    return flow + weight * (above - flow), [cut]
+    return seam.flow_px, [Cut(name, seam.outline_px, seam.below_px, shade=seam.shade, weight=weight)]
 
 
 def _on_all_charts(interior: NDArray[np.float32], teeth: Teeth) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from exprgan.face_model.fit import OWN_NETWORK, FaceAnalysis, FaceFitter, Pose
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.motion import displacement, gaze_px, target_shape, without_folds
 from exprgan.face_model.prior import PAIRED_RIMS, PriorMaker
+from exprgan.face_model.seams import LIDS
 from exprgan.face_model.vocabulary import class_recipes
 from exprgan.faces import mesh
 
@@ -211,3 +212,25 @@ def test_lips_that_close_leave_nothing_of_what_was_between_them(
     assert opening > 5000
     assert (result > 100).any(axis=2).sum() < 0.06 * opening  # some at the corners
     assert result.min() < 50  # a line where they meet
+
+
+def test_lids_that_close_leave_nothing_of_the_eyeball(basis: FaceBasis, makers, face: FaceAnalysis) -> None:
+    photo = np.full((6 * SIZE, 6 * SIZE, 3), 60, np.uint8)
+    outlines = [np.r_[rims.upper, rims.lower[-2:0:-1]] for rims in LIDS]
+    for outline in outlines:
+        cv2.fillPoly(photo, [np.rint(6 * face.landmarks_px[outline, :2] + 2.5).astype(np.int32)], (255,) * 3)
+    crop = cv2.resize(photo, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    matrix = np.array([[1 / 6, 0, -2.5 / 6], [0, 1 / 6, -2.5 / 6]])
+    eyeballs = (photo > 200).any(axis=2).sum()
+    shown, names = [], []
+    for blink in (0.5, 1.0):
+        both = Amounts(sculpted={"eyeBlink_L": blink, "eyeBlink_R": blink})
+        prior = makers[0].make(crop, face, target_shape(basis, face, both))
+        result = apply_edit(photo, Edit.from_prior(prior), matrix)
+        shown.append((result > 100).any(axis=2).sum() / eyeballs)
+        names.append([cut.name for cut in prior.cuts])
+    assert shown[0] > 0.2
+    assert shown[1] < 0.05  # some at the corners
+    assert result.min() < 40  # a line where they meet
+    assert names[0] == ["eye", "eye"]
+    assert names[1][:4] == ["eye", "lids", "eye", "lids"]
