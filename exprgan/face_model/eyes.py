@@ -24,6 +24,9 @@ LEAST_IRIS_IN_SIGHT = 0.35
 
 LEAST_MOTION_UNITS = 0.6
 """Motion of the lids from which the eye is shown as the eyeball and the rims say."""
+LID_SHADOW, LID_SHADOW_UNITS = 0.6, 1.2
+"""Share of the light that an upper lid and its lashes take from the eyeball at their rim as they are about to touch
+the lower ones, and how fast that fades downwards."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,15 @@ class EyeOpening:
     """Where the pixels in and around the opening between two lids are taken from.
 
     outline_px (n, 2): the opening in the output. rows, columns (m,): pixels of the opening and a margin around it.
-    source_px (m, 2): (x, y) in the photo. invented (m,): iris bared by a rising lid, filled with its mirrored half.
+    source_px (m, 2): (x, y) in the photo. shade (m,): natural log of a factor on it. invented (m,): iris bared by a
+    rising lid, filled with its mirrored half.
     """
 
     outline_px: NDArray[np.float64]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     source_px: NDArray[np.float64]
+    shade: NDArray[np.float64]
     invented: NDArray[np.bool_]
 
 
@@ -119,7 +124,11 @@ def _eye_opening(
     moved = np.abs(outline_px - landmarks_px[outline, :2] - drift).max() + np.hypot(*gaze_px)
     share = min(1.0, moved / (LEAST_MOTION_UNITS * unit_px))
     source_px = share * source_px + (1 - share) * (np.stack([columns, rows], axis=1) - drift)
-    return EyeOpening(outline_px, rows, columns, source_px, mirror_weight * share > 0.5)
+    gap, own_gap = ((points[lower, 1] - points[upper, 1]).max() for points in (target_px, landmarks_px))
+    closing = float(np.clip(1 - gap / max(own_gap, 1e-6), 0, 1))
+    below = np.maximum(rows - new_upper, 0) / (LID_SHADOW_UNITS * unit_px)
+    shade = np.log1p(-LID_SHADOW * closing * np.exp(-below))
+    return EyeOpening(outline_px, rows, columns, source_px, shade, mirror_weight * share > 0.5)
 
 
 def _turned_columns(

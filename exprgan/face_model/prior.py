@@ -303,7 +303,9 @@ def _cuts_of_eyes(
         flow, invented = np.zeros((*size_hw, 2), np.float32), np.zeros(size_hw, bool)
         flow[eye.rows, eye.columns] = eye.source_px - np.stack([eye.columns, eye.rows], axis=1)
         invented[eye.rows, eye.columns] = eye.invented
-        cuts.append(Cut("eye", eye.outline_px, flow, invented=invented))
+        shade = np.zeros(size_hw, np.float32)
+        shade[eye.rows, eye.columns] = eye.shade
+        cuts.append(Cut("eye", eye.outline_px, flow, shade=shade, invented=invented))
     return cuts
 
 
