@@ -36,6 +36,7 @@ MOST_YAW_DEG = 35.0
 RIM_UNITS = 0.8
 FRONT_CM = 1.5
 DARKEST = 80
+DRAWS = 4000
 TONES = {"dark": (-90, 10), "middle": (10, 40), "light": (40, 90)}
 """Degrees of the individual typology angle."""
 
@@ -127,10 +128,20 @@ def _figures(found: list[Seen]) -> dict[str, Any]:
         "real_less_whites": np.round((real - whites).mean(axis=0), 1).tolist(),
         "drawn_less_whites": np.round((drawn - whites).mean(axis=0), 1).tolist(),
         "mean_difference": np.round(off.mean(axis=0), 1).tolist(),
-        "median_distance": round(float(np.median(np.linalg.norm(off, axis=1))), 1),
+        **_distances(np.linalg.norm(off, axis=1)),
         "contrasts_drawn_to_real": np.round(
             np.median([seen.contrasts for seen in found], axis=0), 2
         ).tolist(),
+    }
+
+
+def _distances(distances: NDArray[np.float64]) -> dict[str, Any]:
+    """Their median and its 95 % interval over photographs, by bootstrap."""
+    drawn = np.random.default_rng(0).choice(distances, (DRAWS, len(distances)))
+    interval = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
+    return {
+        "median_distance": round(float(np.median(distances)), 1),
+        "interval": np.round(interval, 1).tolist(),
     }
 
 
