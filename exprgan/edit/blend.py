@@ -304,15 +304,24 @@ def _paint(edit: Edit, patch: _Patch) -> NDArray[np.float32]:
     """What is shown under the mask at the photo's resolution, float32 RGB (h, w, 3) in [0, 1] or a little more."""
     if edit.interior is None:
         return _spread(edit.paint, patch, cv2.INTER_CUBIC)
-    return _interior(edit.interior, mouth_interior.drawn(), edit.is_grey, patch)
+    return _interior(edit.interior, mouth_interior.drawn(), None, edit.is_grey, patch)
 
 
 def _interior(
-    interior: NDArray[np.float32], chart: mouth_interior.Chart, is_grey: bool, patch: _Patch
+    interior: NDArray[np.float32],
+    chart: mouth_interior.Chart,
+    throat_cm: float | None,
+    is_grey: bool,
+    patch: _Patch,
 ) -> NDArray[np.float32]:
-    """The chart of a mouth's inside as the patch sees it, float32 RGB (h, w, 3) in [0, 1] or a little more."""
+    """The chart of a mouth's inside as the patch sees it, float32 RGB (h, w, 3) in [0, 1] or a little more.
+
+    throat_cm: As for `Chart.view`; None where places are those of `Chart.sample`.
+    """
     place, log_light = np.split(_spread(interior, patch), [2], axis=2)
-    colours = chart.sample(place, CROP_PX_PER_CM / patch.scale) * np.float32(1 / 255)
+    px_per_cm = CROP_PX_PER_CM / patch.scale
+    colours = chart.sample(place, px_per_cm) if throat_cm is None else chart.view(place, throat_cm, px_per_cm)
+    colours = colours * np.float32(1 / 255)
     paint = colours * np.exp(log_light)
     return paint.mean(axis=2, keepdims=True) if is_grey else paint
 
@@ -349,7 +358,7 @@ def _show_cut(edited: NDArray[np.float32], image: NDArray[Any], edit: Edit, cut:
     part = strip.part(rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
     inside = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
     if cut.interior is not None:
-        shown = _interior(cut.interior, cut.teeth.chart, edit.is_grey, part) * np.float32(
+        shown = _interior(cut.interior, cut.teeth.chart, cut.throat_cm, edit.is_grey, part) * np.float32(
             np.iinfo(image.dtype).max
         )
     else:

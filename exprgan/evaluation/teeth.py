@@ -80,8 +80,9 @@ def seen_in(image: NDArray[np.uint8], analysis: FaceAnalysis) -> Seen | None:
     cheeks, colours = np.median(_lab(skin), axis=0), _lab(image[rows, columns])
     is_tooth = colours[:, 1] < min(cheeks[1] + 1, 14)
     is_tooth &= colours[:, 0] > max(35.0, 0.55 * float(np.percentile(colours[:, 0], 95)))
-    place = DentalArch(analysis, analysis.shape_cm).place(columns, rows)
-    drawn = suiting(image, analysis).chart.sample(place[None], analysis.pose.scale)[0]
+    arch = DentalArch(analysis, analysis.shape_cm)
+    place = arch.place(columns, rows)
+    drawn = suiting(image, analysis).chart.view(place[None], arch.throat_cm, analysis.pose.scale)[0]
     # where both show teeth: throat and gums differ by the length of teeth
     front = is_tooth & (np.abs(place[:, 0]) < FRONT_CM) & (tooth_share(drawn) > 0.9) & (drawn[:, 1] > DARKEST)
     if is_tooth.mean() < 0.25 or front.sum() < 40:

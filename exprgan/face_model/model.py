@@ -102,6 +102,8 @@ class FaceModel:
     def target_shape(self, analysis: FaceAnalysis, amounts: Amounts) -> NDArray[np.float64]:
         """Canonical shape (468, 3) in cm of a face with an expression, moved as far as `share` lets it."""
         target, share = motion.target_shape(self.basis, analysis, amounts), self.share(analysis, amounts)
+        held = motion.brows_held(analysis.shape_cm, target, self.regions.share(("brows",)))
+        target[:, 1] = analysis.shape_cm[:, 1] + held * (target[:, 1] - analysis.shape_cm[:, 1])
         if share is None:
             return target
         return analysis.shape_cm + share[:, None] * (target - analysis.shape_cm)

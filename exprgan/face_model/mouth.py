@@ -50,20 +50,17 @@ class DentalArch:
         front = analysis.neutral_cm[LIP_MIDDLE].mean(axis=0)
         self.edge_y, self.front_z = front[1] - EDGE_BELOW_LIPS_CM, front[2] - TEETH_BEHIND_LIPS_CM
         drop = JAW_PER_CHIN * (analysis.neutral_cm[mesh.CHIN, 1] - target_cm[mesh.CHIN, 1] - CHIN_SLACK_CM)
-        self.lower_y = self.edge_y + OVERBITE_CM - max(0.0, drop)
+        self.throat_cm = max(0.0, drop) - OVERBITE_CM  # of the lower incisors' edge below the upper ones'
         inner = list(mesh.INNER_LIPS)
         offset = analysis.landmarks_px[inner] - self.pose.to_pixels(analysis.shape_cm[inner])
         self.offset_px = offset.mean(axis=0) * (1, 1, 0)
 
     def place(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float32]:
-        """Place on the chart (n, 2) in cm, as `exprgan.models.mouth_interior` takes it, of image pixels (n,)."""
+        """Place on the chart (n, 2) in cm, as `exprgan.models.mouth_interior.Chart.view` takes it, of pixels (n,)."""
         x, y = self._meet(columns, rows)
         along = _length(x)
         y = y - SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
-        throat = mouth_interior.LOWER_EDGE_CM - mouth_interior.UPPER_EDGE_CM
-        share = (self.edge_y - y) / max(self.edge_y - self.lower_y, 1e-3)
-        behind = np.where(y <= self.lower_y, throat + self.lower_y - y, throat * np.clip(share, 0, 1))
-        down = mouth_interior.UPPER_EDGE_CM + np.where(y >= self.edge_y, self.edge_y - y, behind)
+        down = mouth_interior.UPPER_EDGE_CM + self.edge_y - y
         return np.stack([along, down], axis=1).astype(np.float32)
 
     def upper_pixels(self, place_cm: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -49,11 +49,11 @@ MARGIN_PX = 4
 class Cut:
     """A part of the picture with an edge of its own, shown inside an outline; maps are 0 away from it.
 
-    name: eye or mouth. outline_px (n, 2). flow_px float32 (height, width, 2), backward. interior float32
-    (height, width, 5) or None: place (x, y) in cm on the chart of the teeth, and natural log of the light on its RGB,
-    shown in place of the photo. shade float32 (height, width) or None: natural log of a factor on the photo. invented
-    bool (height, width): shows what the photo does not. teeth: whose, for the interior. weight (0..1): below 1 while it
-    comes into sight, so that pictures of growing amounts do not jump.
+    name: eye, mouth, lids or lips. outline_px (n, 2). flow_px float32 (height, width, 2), backward. interior float32
+    (height, width, 5) or None: place (x, y) in cm on the chart of the teeth, as its `view` takes it with throat_cm, and
+    natural log of the light on its RGB, shown in place of the photo. shade float32 (height, width) or None: natural log
+    of a factor on the photo. invented bool (height, width): shows what the photo does not. teeth: whose, for the
+    interior. weight (0..1): below 1 while it comes into sight, so that pictures of growing amounts do not jump.
     """
 
     name: str
@@ -63,7 +63,15 @@ class Cut:
     shade: NDArray[np.float32] | None = None
     invented: NDArray[np.bool_] | None = None
     teeth: Teeth = field(default_factory=Teeth)
+    throat_cm: float = 0.0
     weight: float = 1.0
+
+    def on_chart(self) -> NDArray[np.float32]:
+        """The interior with its places where `exprgan.models.mouth_interior.Chart.sample` has them."""
+        assert self.interior is not None
+        interior = self.interior.copy()
+        interior[..., 1] = mouth_interior.rows_at(interior[..., 1], self.throat_cm)
+        return interior
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class Prior:
         for cut in self.cuts:
             own = self.cover(cut)[..., None]
             if cut.interior is not None:
-                cover, interior = own, _on_all_charts(cut.interior, cut.teeth)
+                cover, interior = own, _on_all_charts(cut)
                 continue
             cut_cover, cut_flow = np.maximum(cut_cover, own), np.where(own > 0, cut.flow_px, cut_flow)
             if cut.shade is not None:
@@ -247,11 +255,16 @@ class PriorMaker:
             if moved > UNMOVED_UNITS
             else []
         )
+        shown_px = analysis.landmarks_px[:468, :2].copy()
+        _draw_in_inner_lips(shown_px, analysis.landmarks_px, lip_inset * moved * analysis.pose.unit_px)
+        for cut in mouth:
+            flow = seams.continued(flow, seams.LIPS, shown_px, target_px, max(0.0, 2 * cut.weight - 1))
         if moved > UNMOVED_UNITS and not mouth:
-            flow, mouth = _meet(flow, "lips", seams.LIPS, analysis, target_px, moved, lip_inset * moved)
+            flow, mouth = _meet(flow, "lips", seams.LIPS, analysis, shown_px, target_px, moved)
         openings = []
         for rims, eye in zip(seams.LIDS, cuts, strict=True):
-            flow, lids = _meet(flow, "lids", rims, analysis, target_px, moved_of(rims.upper))
+            flow = seams.continued(flow, rims, shown_px, target_px, _begun(moved_of(rims.both)))
+            flow, lids = _meet(flow, "lids", rims, analysis, shown_px, target_px, moved_of(rims.both))
             openings += [replace(eye, weight=1 - lids[0].weight), *lids] if lids else [eye]
         return Prior(flow, chart, log_ratio, (*openings, *mouth), target_px)
 
@@ -337,12 +350,20 @@ def _cut_of_mouth(
         shade[rows, columns] = np.log1p(-OWN_MOUTH_SHADOW * shadow)
         return [Cut("mouth", outline, flow, shade=shade, weight=moved)]
     interior = np.zeros((*size_hw, 5), np.float32)
-    interior[rows, columns, :2] = DentalArch(analysis, target_cm).place(columns, rows)
+    arch = DentalArch(analysis, target_cm)
+    interior[rows, columns, :2] = arch.place(columns, rows)
     by_place = light_across(image, analysis, columns) + np.log1p(-shadow)
     interior[rows, columns, 2:] = log_light(image, analysis.landmarks_px) + by_place[:, None]
     over = gap.max() / analysis.pose.unit_px - OPEN_MOUTH_UNITS
     weight = float(min(1.0, over / SHOWN_OVER_UNITS))
-    return [Cut("mouth", outline, flow, interior=interior, teeth=teeth, weight=weight)]
+    return [
+        Cut("mouth", outline, flow, interior=interior, teeth=teeth, throat_cm=arch.throat_cm, weight=weight)
+    ]
+
+
+def _begun(moved: float) -> float:
+    """How far (0..1) rims that move so far (0..1) are drawn as such."""
+    return max(0.0, moved - UNMOVED_UNITS) / (1 - UNMOVED_UNITS)
 
 
 def _meet(
@@ -350,28 +371,24 @@ def _meet(
     name: str,
     rims: seams.Rims,
     analysis: FaceAnalysis,
+    shown_px: NDArray[np.float64],
     target_px: NDArray[np.float64],
     moved: float,
-    lip_inset: float = 0.0,
 ) -> tuple[NDArray[np.float32], list[Cut]]:
     """The flow and a cut for the line of rims that are shut; moved (0..1) is how far they move."""
     unit_px = analysis.pose.unit_px
-    begun = max(0.0, moved - UNMOVED_UNITS) / (1 - UNMOVED_UNITS)
-    weight = seams.closed_share(rims, target_px, unit_px) * begun
-    shown_px = analysis.landmarks_px[:468, :2].copy()
-    _draw_in_inner_lips(shown_px, analysis.landmarks_px, lip_inset * unit_px)
+    weight = seams.closed_share(rims, target_px, unit_px) * _begun(moved)
     own_gap = rims.gap_px(analysis.landmarks_px) / unit_px
-    seam = seams.meet(flow, rims, shown_px, target_px[:, :2], weight, own_gap)
+    seam = seams.meet(flow, rims, shown_px, target_px, weight, own_gap)
     if seam is None:
         return flow, []
     return seam.flow_px, [Cut(name, seam.outline_px, seam.below_px, shade=seam.shade, weight=weight)]
 
 
-def _on_all_charts(interior: NDArray[np.float32], teeth: Teeth) -> NDArray[np.float32]:
-    """An interior whose places are on the charts of all `DENTITIONS`, one below the other."""
-    shifted = interior.copy()
-    bottom = mouth_interior.CHART_CM[1]
-    shifted[..., 1] = np.clip(interior[..., 1], 0, bottom) + bottom * DENTITIONS.index(teeth.name)
+def _on_all_charts(cut: Cut) -> NDArray[np.float32]:
+    """The interior of a cut whose places are on the charts of all `DENTITIONS`, one below the other."""
+    shifted, bottom = cut.on_chart(), mouth_interior.CHART_CM[1]
+    shifted[..., 1] = np.clip(shifted[..., 1], 0, bottom) + bottom * DENTITIONS.index(cut.teeth.name)
     return shifted
 
 

@@ -1,8 +1,9 @@
-"""Lines where two rims of the face meet, shut lips and shut lids, sharp at the photo's resolution.
+"""Rims of lips and lids, sharp at the photo's resolution: beside an opening, and where they meet in a line.
 
-The upper rim is drawn by the flow of the skin, the lower one as a part of its own with the line as its edge. Either
-side goes on a little beyond the line with what it shows at its rim, so that nothing of what was between the rims in the
-photo comes into sight.
+Maps are interpolated between their pixels, so the skin's flow goes on into an opening, which is shown by a cut of its
+own, with what is seen at the rim. Of rims that meet the upper one is drawn by the flow of the skin, the lower one as a
+part of its own with the line as its edge. Either side goes on a little beyond the line, so that nothing of what was
+between the rims in the photo comes into sight.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from exprgan.faces import mesh
 
 SEAM_UNITS = (0.6, 1.2)
 """Gaps of the rims, in units of the pose, between which a line fades out."""
+EDGE_PX, INSIDE_PX = 1.0, 2.0
+"""So near to an opening the skin's flow is that of the rim, as triangles of the opening are drawn over it here and there;
+and so far it goes on into the opening."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class Rims:
     lower_rim_px: float
     shadow: float
     shadow_px: float
+
+    @property
+    def both(self) -> NDArray[np.int64]:
+        """The points of both rows."""
+        return np.r_[self.upper, self.lower]
 
     def gap_px(self, points_px: NDArray[np.float64]) -> float:
         """The widest gap between the rims of the mesh points (468+, 2+)."""
@@ -76,6 +85,56 @@ def closed_share(rims: Rims, target_px: NDArray[np.float64], unit_px: float) -> 
     return float(np.clip((last - rims.gap_px(target_px) / unit_px) / (last - first), 0, 1))
 
 
+def continued(
+    flow: NDArray[np.float32],
+    rims: Rims,
+    shown_px: NDArray[np.float64],
+    target_px: NDArray[np.float64],
+    weight: float,
+) -> NDArray[np.float32]:
+    """A flow (height, width, 2) whose skin goes on into the opening between rims; arguments as for `meet`."""
+    columns = _columns_of(rims, target_px, flow.shape[1])
+    if weight == 0 or not len(columns):
+        return flow
+    upper, lower = raster.curves_at(target_px, rims.upper, rims.lower, columns)
+    middle, slope = (
+        (upper + lower) / 2,
+        np.hypot(1, np.gradient((upper + lower) / 2)) if len(columns) > 1 else 1.0,
+    )
+    rows = np.arange(flow.shape[0], dtype=np.float32)[:, None]
+    result = flow.copy()
+    for points, held_rows, beyond in (
+        (rims.upper, np.minimum(rows, upper), np.where(rows <= middle, rows - upper, -np.inf)),
+        (rims.lower, np.maximum(rows, lower), np.where(rows > middle, lower - rows, -np.inf)),
+    ):
+        x, y = _way_at(points, shown_px, target_px, columns)
+        held = np.stack([np.broadcast_to(x, beyond.shape), y + held_rows - rows], axis=2)
+        share = weight * np.clip(beyond / slope + 1 + EDGE_PX, 0, 1) * np.clip(INSIDE_PX + 1 - beyond, 0, 1)
+        result[:, columns] += share[..., None] * (held - flow[:, columns])
+    return result
+
+
+def _columns_of(rims: Rims, target_px: NDArray[np.float64], width: int) -> NDArray[np.int64]:
+    """Columns of a picture between the corners."""
+    ends = target_px[[rims.upper[0], rims.upper[-1]], 0]
+    columns = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1).astype(int)
+    return columns[(columns >= 0) & (columns < width)]
+
+
+def _way_at(
+    points: NDArray[np.int64],
+    shown_px: NDArray[np.float64],
+    target_px: NDArray[np.float64],
+    columns: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Backward displacement x and y (m,) on a rim at columns (m,)."""
+    order = points[np.argsort(target_px[points, 0])]
+    way = shown_px[order, :2] - target_px[order, :2]
+    return np.interp(columns, target_px[order, 0], way[:, 0]), np.interp(
+        columns, target_px[order, 0], way[:, 1]
+    )
+
+
 def meet(
     flow: NDArray[np.float32],
     rims: Rims,
@@ -90,8 +149,7 @@ def meet(
     own_gap of the photo's rims in units of the pose.
     """
     ends = target_px[[rims.upper[0], rims.upper[-1]], 0]
-    columns = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1).astype(int)
-    columns = columns[(columns >= 0) & (columns < flow.shape[1])]
+    columns = _columns_of(rims, target_px, flow.shape[1])
     if weight == 0 or len(columns) < 3:
         return None
     upper, lower = raster.curves_at(target_px, rims.upper, rims.lower, columns)
@@ -106,8 +164,7 @@ def meet(
         (rims.upper, upper - up, rows > upper - up),
         (rims.lower, lower + down, rows < lower + down),
     ):
-        order = points[np.argsort(target_px[points, 0])]
-        x, y = (np.interp(columns, target_px[order, 0], (shown_px - target_px)[order, k]) for k in (0, 1))
+        x, y = _way_at(points, shown_px, target_px, columns)
         held = np.stack([np.broadcast_to(x, is_beyond.shape), y + rim - rows], axis=2)
         near = is_beyond & (np.abs(rows - rim) <= up + down + lower - upper + reach / 2)
         side = flow.copy()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,10 @@ UPPER_EDGE_CM = 1.75
 """Row of the upper incisors' edge, below the top of the chart."""
 LOWER_EDGE_CM = 3.75
 """Row of the lower incisors' edge; between the two the throat is stretched as the jaw drops."""
+NEAR_EDGE_CM, OPAQUE = 0.35, (45.0, 110.0)
+"""So near above the upper edge, what is darker than teeth lets the lower teeth behind it be seen."""
+BEHIND, BEHIND_CM = 0.25, 0.1
+"""Share of the light that lower teeth lack behind upper ones, and the overbite from which on."""
 
 
 CONTRAST, DETAIL_CM, LIGHTER = 0.5, 0.12, 1.04
@@ -83,6 +88,31 @@ class Chart:
         colours = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return colours.astype(np.float32)
 
+    def view(self, place_cm: NDArray[np.float32], throat_cm: float, px_per_cm: float) -> NDArray[np.float32]:
+        """What a mouth shows whose lower teeth stand somewhere below the upper ones, or behind them.
+
+        Args:
+            place_cm: (h, w, 2) float32, columns as for `sample` and rows down from the top of the chart, which go on
+                below the upper incisors' edge as if nothing were there, so that they may be interpolated.
+            throat_cm: How far below the upper incisors' edge the lower ones' is; negative where it is above.
+            px_per_cm: Resolution of the view.
+
+        Returns:
+            As `sample`.
+        """
+        seen = self.sample(np.dstack([place_cm[..., 0], rows_at(place_cm[..., 1], throat_cm)]), px_per_cm)
+        if throat_cm >= 0:
+            return seen
+        below = place_cm[..., 1] - np.float32(UPPER_EDGE_CM)
+        behind = self.sample(
+            np.dstack([place_cm[..., 0], LOWER_EDGE_CM + below - np.float32(throat_cm)]), px_per_cm
+        )
+        behind *= 1 - BEHIND * min(1.0, -throat_cm / BEHIND_CM)
+        first, last = OPAQUE
+        cover = np.clip((seen.max(axis=2) - first) / (last - first), 0, 1)
+        cover = np.where(below > 0, 0, np.where(below < -NEAR_EDGE_CM, 1, cover))[..., None]
+        return (behind + cover * (seen - behind)).astype(np.float32)
+
     def _softened(self, px_per_cm: float, blur_px: float) -> NDArray[np.uint8]:
         """The chart at one of its resolutions with its dark lines held back, then blurred."""
         soft = LIGHTER * cv2.GaussianBlur(self._lit(px_per_cm), (0, 0), blur_px)
@@ -94,6 +124,14 @@ class Chart:
         picture = logarithms[self.at(px_per_cm)[0]]
         coarse = cv2.GaussianBlur(picture, (0, 0), DETAIL_CM * px_per_cm)
         return np.exp(picture + (1 - CONTRAST) * np.maximum(coarse - picture, 0)) - 8
+
+
+def rows_at(down_cm: NDArray[Any], throat_cm: float) -> NDArray[np.float32]:
+    """Rows of the chart, in cm from its top, of rows and a throat as for `Chart.view`."""
+    below, throat = down_cm - UPPER_EDGE_CM, LOWER_EDGE_CM - UPPER_EDGE_CM
+    stretched = UPPER_EDGE_CM + throat * np.clip(below / max(throat_cm, 1e-3), 0, 1)
+    rows = np.where(below >= throat_cm, LOWER_EDGE_CM + below - throat_cm, stretched)
+    return np.where(below <= 0, down_cm, rows).astype(np.float32)
 
 
 @lru_cache(maxsize=len(DENTITIONS))

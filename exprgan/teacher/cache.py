@@ -138,7 +138,7 @@ class TeacherCache:
         flow, mouth = prior.whole_flow(), prior.mouth
         cover, place_cm = np.zeros(flow.shape[:2], np.float32), np.zeros_like(flow)
         if mouth is not None and mouth.interior is not None:
-            cover, place_cm = prior.cover(mouth), mouth.interior[..., :2]
+            cover, place_cm = prior.cover(mouth), mouth.on_chart()[..., :2]
         valid = cv2.resize(prior.valid().astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA)
         place, place_corner = _pack(_half_of_known(place_cm))
         buffer = io.BytesIO()

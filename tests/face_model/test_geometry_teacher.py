@@ -154,7 +154,7 @@ def mouth_of(result: TeacherResult) -> tuple[NDArray[np.float32], NDArray[np.flo
     mouth = result.prior.mouth
     assert mouth is not None
     assert mouth.interior is not None
-    return result.prior.cover(mouth), mouth.interior[..., :2]
+    return result.prior.cover(mouth), mouth.on_chart()[..., :2]
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
