@@ -19,8 +19,8 @@ from exprgan.faces import mesh
 SEAM_UNITS = (0.6, 1.2)
 """Gaps of the rims, in units of the pose, between which a line fades out."""
 EDGE_PX, INSIDE_PX = 1.0, 2.0
-"""So near to an opening the skin's flow is that of the rim, as triangles of the opening are drawn over it here and there;
-and so far it goes on into the opening."""
+"""So near to an opening the skin's flow is that of the rim, as triangles of the opening are drawn over it here and
+there; and so far it goes on into the opening."""
 
 
 @dataclass(frozen=True)

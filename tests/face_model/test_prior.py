@@ -14,7 +14,15 @@ from exprgan.face_model.amounts import Amounts, amounts_of, region_of
 from exprgan.face_model.basis import FaceBasis, lip_gap
 from exprgan.face_model.fit import OWN_NETWORK, FaceAnalysis, FaceFitter, Pose
 from exprgan.face_model.folds import WrinkleModel
-from exprgan.face_model.motion import displacement, gaze_px, target_shape, without_folds
+from exprgan.face_model.model import FaceModel
+from exprgan.face_model.motion import (
+    BROWS_OVER_LIDS,
+    LEAST_LIDS,
+    displacement,
+    gaze_px,
+    target_shape,
+    without_folds,
+)
 from exprgan.face_model.prior import PAIRED_RIMS, PriorMaker
 from exprgan.face_model.seams import LIDS
 from exprgan.face_model.vocabulary import class_recipes
@@ -234,3 +242,41 @@ def test_lids_that_close_leave_nothing_of_the_eyeball(basis: FaceBasis, makers, 
     assert result.min() < 40  # a line where they meet
     assert names[0] == ["eye", "eye"]
     assert names[1][:4] == ["eye", "lids", "eye", "lids"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"), [({"mouthUpperUp_L": 1.0, "mouthUpperUp_R": 1.0}, 600), ({"jawOpen": 0.4}, 100)]
+)
+def test_lips_beside_an_opening_show_nothing_of_the_line_between_them(
+    basis: FaceBasis, makers, face: FaceAnalysis, asked: dict[str, float], most: int
+) -> None:
+    photo = np.full((6 * SIZE, 6 * SIZE, 3), 160, np.uint8)
+    line = np.rint(6 * face.landmarks_px[mesh.INNER_MOUTH_OUTLINE, :2] + 2.5).astype(np.int32)
+    cv2.fillPoly(photo, [line], (0, 0, 0))
+    cv2.polylines(photo, [line], True, (0, 0, 0), 6)
+    crop = cv2.resize(photo, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    prior = makers[0].make(crop, face, target_shape(basis, face, Amounts(sculpted=asked)))
+    result = apply_edit(photo, Edit.from_prior(prior), np.array([[1 / 6, 0, -2.5 / 6], [0, 1 / 6, -2.5 / 6]]))
+    outside = np.ones(photo.shape[:2], np.uint8)
+    opening = np.rint(6 * prior.target_px[mesh.INNER_MOUTH_OUTLINE, :2] + 2.5).astype(np.int32)
+    cv2.fillPoly(outside, [opening], 0)
+    outside = cv2.erode(outside, np.ones((5, 5)))
+    assert prior.mouth is not None
+    assert (result[outside > 0] < 90).any(axis=1).sum() < most
+
+
+def test_brows_leave_the_lids_some_room(basis: FaceBasis, face: FaceAnalysis) -> None:
+    model = FaceModel()
+    own = face.shape_cm
+    heights = []
+    for amount in (0.0, 0.3, 0.6, 1.0, 1.5):
+        target = model.target_shape(face, Amounts(sculpted={"browDown_L": amount, "browDown_R": amount}))
+        heights.append([(target[brow, 1] - target[lid, 1]).mean() for brow, lid in BROWS_OVER_LIDS])
+        np.testing.assert_allclose(target[mesh.CHIN], own[mesh.CHIN], atol=1e-6)
+    heights = np.array(heights)
+    assert (np.diff(heights, axis=0) < 0).all()  # more is always lower
+    assert (heights[-1] > LEAST_LIDS * heights[0]).all()
+    without = own + displacement(basis, Amounts(sculpted={"browDown_L": 1.5, "browDown_R": 1.5}))
+    assert (without[BROWS_OVER_LIDS[0][0], 1] - without[BROWS_OVER_LIDS[0][1], 1]).mean() < heights[-1, 0]
+    raised = Amounts(sculpted={"browInnerUp_L": 1.0, "browInnerUp_R": 1.0})
+    np.testing.assert_allclose(model.target_shape(face, raised), target_shape(basis, face, raised))

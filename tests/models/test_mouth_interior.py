@@ -77,3 +77,27 @@ def test_drawn_charts_are_shown_softer_and_own_ones_as_they_are() -> None:
     assert contrast[mouth_interior.drawn()] < 0.75 * contrast[own]
     lightness = [float(np.median(values)) for values in shown.values()]
     assert abs(lightness[0] - lightness[1]) < 0.06
+
+
+def column_of(throat_cm: float, scale: float = 37.0) -> np.ndarray:
+    """Brightness (40,) down a front tooth, from .2 cm above its edge to .3 cm below."""
+    rows = np.linspace(UPPER_EDGE_CM - 0.2, UPPER_EDGE_CM + 0.3, 40, dtype=np.float32)
+    places = np.stack([np.full(40, 0.4, np.float32), rows], axis=1)[:, None]
+    return mouth_interior.drawn().view(places, throat_cm, scale)[:, 0].mean(axis=1)
+
+
+def test_lower_teeth_are_seen_behind_upper_ones_without_a_gap() -> None:
+    shut, open_ = column_of(-0.2), column_of(0.5)
+    assert shut.min() > 70  # teeth above, teeth below
+    assert shut[:10].mean() > shut[-10:].mean()
+    assert open_[20:].min() < 60  # the throat
+    np.testing.assert_allclose(shut[:5], open_[:5], atol=3)
+
+
+def test_rows_are_those_of_the_skull_the_throat_and_the_jaw() -> None:
+    down = np.array([0.5, UPPER_EDGE_CM, UPPER_EDGE_CM + 0.25, UPPER_EDGE_CM + 0.5, UPPER_EDGE_CM + 0.9])
+    middle = (UPPER_EDGE_CM + LOWER_EDGE_CM) / 2
+    wanted = [0.5, UPPER_EDGE_CM, middle, LOWER_EDGE_CM, LOWER_EDGE_CM + 0.4]
+    np.testing.assert_allclose(mouth_interior.rows_at(down, 0.5), wanted, atol=1e-5)
+    overbite = mouth_interior.rows_at(down[2:3], -0.2)
+    np.testing.assert_allclose(overbite, LOWER_EDGE_CM + 0.45, atol=1e-5)
