@@ -98,8 +98,8 @@ def test_nothing_asked_is_the_photo(basis: FaceBasis, face: FaceAnalysis, makers
 def test_recipes_move_what_they_did_before_amounts(basis: FaceBasis) -> None:
     amounts = amounts_of(basis, class_recipes()["happy"], 1.0)
     smile_cm = basis.measured[basis.measured_names.index("mouthSmileLeft")]
-    assert amounts.measured["mouthSmileLeft"] == 0.95
-    assert amounts.sculpted["eyeSquint_R"] == 0.2
+    assert amounts.measured["mouthSmileLeft"] == 0.85
+    assert amounts.sculpted["eyeSquint_R"] == 0.18
     assert amounts.replaced == 1
     assert amounts.parts_lips
     only_smile = Amounts(measured={"mouthSmileLeft": 0.95})
