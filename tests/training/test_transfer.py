@@ -187,10 +187,10 @@ def test_units_of_recipes_are_those_that_the_expressions_are_known_by() -> None:
         return dict(zip(ACTION_UNITS, recipe_units(class_recipes()[name]).tolist(), strict=True))
 
     assert max(units("neutral").values()) == 0
-    assert units("happy")["AU12"] > 0.9 and units("happy")["AU26"] < 0.2
-    assert units("surprise")["AU02"] == 1 and units("surprise")["AU26"] > 0.5
-    assert units("contempt")["AU12"] == pytest.approx(0.4)  # on one side alone
-    assert units("anger")["AU04"] == 1
+    assert units("happy")["AU12"] > 0.8 and units("happy")["AU26"] < 0.2
+    assert units("surprise")["AU02"] > 0.8 and units("surprise")["AU26"] > 0.5
+    assert units("contempt")["AU12"] == pytest.approx(0.32)  # on one side alone
+    assert units("anger")["AU04"] > 0.9
 
 
 def test_mixtures_are_the_same_for_everybody_and_every_face_gets_some() -> None:
