@@ -268,12 +268,12 @@ def test_lips_beside_an_opening_show_nothing_of_the_line_between_them(
 def test_brows_leave_the_lids_some_room(basis: FaceBasis, face: FaceAnalysis) -> None:
     model = FaceModel()
     own = face.shape_cm
-    heights = []
+    found = []
     for amount in (0.0, 0.3, 0.6, 1.0, 1.5):
         target = model.target_shape(face, Amounts(sculpted={"browDown_L": amount, "browDown_R": amount}))
-        heights.append([(target[brow, 1] - target[lid, 1]).mean() for brow, lid in BROWS_OVER_LIDS])
+        found.append([(target[brow, 1] - target[lid, 1]).mean() for brow, lid in BROWS_OVER_LIDS])
         np.testing.assert_allclose(target[mesh.CHIN], own[mesh.CHIN], atol=1e-6)
-    heights = np.array(heights)
+    heights = np.array(found)
     assert (np.diff(heights, axis=0) < 0).all()  # more is always lower
     assert (heights[-1] > LEAST_LIDS * heights[0]).all()
     without = own + displacement(basis, Amounts(sculpted={"browDown_L": 1.5, "browDown_R": 1.5}))
