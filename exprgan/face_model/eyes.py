@@ -127,7 +127,7 @@ def _eye_opening(
     gap, own_gap = ((points[lower, 1] - points[upper, 1]).max() for points in (target_px, landmarks_px))
     closing = float(np.clip(1 - gap / max(own_gap, 1e-6), 0, 1))
     below = np.maximum(rows - new_upper, 0) / (LID_SHADOW_UNITS * unit_px)
-    shade = np.log1p(-LID_SHADOW * closing * np.exp(-below))
+    shade = np.log1p(-LID_SHADOW * closing * share * np.exp(-below))
     return EyeOpening(outline_px, rows, columns, source_px, shade, mirror_weight * share > 0.5)
 
 

@@ -260,11 +260,12 @@ class PriorMaker:
         for cut in mouth:
             flow = seams.continued(flow, seams.LIPS, shown_px, target_px, max(0.0, 2 * cut.weight - 1))
         if moved > UNMOVED_UNITS and not mouth:
-            flow, mouth = _meet(flow, "lips", seams.LIPS, analysis, shown_px, target_px, moved)
+            flow, mouth = _meet(flow, "lips", seams.LIPS, analysis, shown_px, target_px, _begun(moved))
         openings = []
         for rims, eye in zip(seams.LIDS, cuts, strict=True):
-            flow = seams.continued(flow, rims, shown_px, target_px, _begun(moved_of(rims.both)))
-            flow, lids = _meet(flow, "lids", rims, analysis, shown_px, target_px, moved_of(rims.both))
+            begun = _begun(moved_of(rims.both))
+            flow = seams.continued(flow, rims, shown_px, target_px, begun)
+            flow, lids = _meet(flow, "lids", rims, analysis, shown_px, target_px, begun)
             openings += [replace(eye, weight=1 - lids[0].weight), *lids] if lids else [eye]
         return Prior(flow, chart, log_ratio, (*openings, *mouth), target_px)
 
@@ -373,11 +374,11 @@ def _meet(
     analysis: FaceAnalysis,
     shown_px: NDArray[np.float64],
     target_px: NDArray[np.float64],
-    moved: float,
+    begun: float,
 ) -> tuple[NDArray[np.float32], list[Cut]]:
-    """The flow and a cut for the line of rims that are shut; moved (0..1) is how far they move."""
+    """The flow and a cut for the line of rims that are shut, as far as their motion has `_begun`."""
     unit_px = analysis.pose.unit_px
-    weight = seams.closed_share(rims, target_px, unit_px) * _begun(moved)
+    weight = seams.closed_share(rims, target_px, unit_px) * begun
     own_gap = rims.gap_px(analysis.landmarks_px) / unit_px
     seam = seams.meet(flow, rims, shown_px, target_px, weight, own_gap)
     if seam is None:
