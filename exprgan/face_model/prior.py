@@ -179,10 +179,15 @@ def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: NDArray[np
     """
     before = raster.signed_areas(analysis.landmarks_px[:468], basis.skin_triangles)
     after = raster.signed_areas(target_px, basis.skin_triangles)
-    front = np.sign(np.median(before))
-    facing = before * front > 0
-    turned = np.abs(before[facing & (after * front <= 0)]).sum()
+    facing = faces_camera(analysis.landmarks_px, basis.skin_triangles)
+    turned = np.abs(before[facing & (after * before <= 0)]).sum()
     return float(turned / np.abs(before[facing]).sum())
+
+
+def faces_camera(points_px: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Boolean (T,): which triangles (T, 3) of a face at points (468, 2+) are seen from their outer side."""
+    areas = raster.signed_areas(points_px, triangles)
+    return np.asarray(areas * np.sign(np.median(areas)) > 0)
 
 
 def add_rings(
@@ -192,7 +197,7 @@ def add_rings(
 
     Returns photo points and target points (468 + 3 * 36, 2) and the ring triangles (216, 3).
     """
-    oval = np.array(mesh.FACE_OVAL)
+    oval = _outline(photo)
     count = len(oval)
     centre = (photo[oval].min(axis=0) + photo[oval].max(axis=0)) / 2
     motion = target[oval] - photo[oval]
@@ -211,6 +216,21 @@ def add_rings(
         triangles.append(np.stack([np.roll(inner, -1), np.roll(outer, -1), outer], axis=1))
         inner = outer
     return np.concatenate(photo_parts), np.concatenate(target_parts), np.concatenate(triangles)
+
+
+def _outline(photo: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Mesh points (36,) along the outline of a face in a photo, in the order of the face oval.
+
+    Of a turned head the oval's far side lies behind the cheek, whose rim is the outline then.
+    """
+    oval = np.array(mesh.FACE_OVAL)
+    from_centre = (photo - photo[oval].mean(axis=0)) @ (1, 1j)
+    turned = np.angle(from_centre[:, None] / from_centre[oval])
+    outermost = np.abs(from_centre)[:, None] * (
+        np.abs(turned).argmin(axis=1)[:, None] == np.arange(len(oval))
+    )
+    outermost[oval, np.arange(len(oval))] = np.abs(from_centre[oval])
+    return np.asarray(outermost.argmax(axis=0))
 
 
 class PriorMaker:
@@ -281,9 +301,11 @@ class PriorMaker:
         photo, target, rings = add_rings(photo_px[:, :2], target_px[:, :2])
         _draw_in_inner_lips(photo, photo_px, lip_inset * analysis.pose.unit_px)
         skin = self.basis.skin_triangles
-        far_to_near = np.argsort(-target_px[skin, 2].mean(axis=1))
-        parts = [rings, skin[far_to_near], self.basis.eye_triangles, self.basis.mouth_triangles]
-        triangles = np.concatenate(parts)
+        skin = skin[np.argsort(-target_px[skin, 2].mean(axis=1))]  # far to near
+        facing = faces_camera(photo_px, skin)
+        # what faces away has nothing to show beyond the outline, so what surrounds the face lies over it
+        behind, before = skin[~facing], [skin[facing], self.basis.eye_triangles, self.basis.mouth_triangles]
+        triangles = np.concatenate([behind, rings, *before])
         triangle_map, weights = raster.rasterise(*size_hw, target, triangles)
         off_chart = np.full((len(photo) - 468, 2), -1.0)
         values = np.hstack([photo - target, np.vstack([self.chart_px, off_chart])])
@@ -292,8 +314,9 @@ class PriorMaker:
         flow = np.zeros((*size_hw, 2), np.float32)
         flow[covered] = samples[:, :2]
         chart = np.full((*size_hw, 2), -1, np.float32)
-        on_face = triangle_map >= len(rings)
-        chart[on_face] = samples[triangle_map[covered] >= len(rings), 2:]
+        on_rings = (triangle_map >= len(behind)) & (triangle_map < len(behind) + len(rings))
+        on_face = covered & ~on_rings
+        chart[on_face] = samples[on_face[covered], 2:]
         return flow, chart
 
 

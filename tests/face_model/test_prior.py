@@ -280,3 +280,29 @@ def test_brows_leave_the_lids_some_room(basis: FaceBasis, face: FaceAnalysis) ->
     assert (without[BROWS_OVER_LIDS[0][0], 1] - without[BROWS_OVER_LIDS[0][1], 1]).mean() < heights[-1, 0]
     raised = Amounts(sculpted={"browInnerUp_L": 1.0, "browInnerUp_R": 1.0})
     np.testing.assert_allclose(model.target_shape(face, raised), target_shape(basis, face, raised))
+
+
+@pytest.mark.parametrize("yaw_degrees", [0, 30])
+def test_the_far_cheek_of_a_turned_head_keeps_one_edge(
+    basis: FaceBasis, makers, face: FaceAnalysis, yaw_degrees: float
+) -> None:
+    """A grey face before black: along each row of pixels it ends once, however its cheeks move."""
+    turn = np.radians(yaw_degrees)
+    yaw = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+    pose = Pose(POSE.scale, yaw, POSE.translation)
+    points = np.vstack([pose.to_pixels(basis.canonical), face.landmarks_px[468:]])
+    turned = replace(face, pose=pose, landmarks_px=points, shape_cm=basis.canonical)
+    photo = np.zeros((4 * SIZE, 4 * SIZE, 3), np.uint8)
+    hull = cv2.convexHull(np.rint(4 * points[:468, :2] + 1.5).astype(np.int32))
+    cv2.fillConvexPoly(photo, hull, (160,) * 3)
+    crop = cv2.resize(photo, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    asked = Amounts(measured={"jawOpen": 0.6}, sculpted={"mouthPucker": 0.5})
+    prior = makers[0].make(crop, turned, target_shape(basis, turned, asked))
+    result = apply_edit(photo, Edit.from_prior(prior), np.array([[1 / 4, 0, -1.5 / 4], [0, 1 / 4, -1.5 / 4]]))
+    from_nose, to_lips = (round(4 * prior.target_px[point, 1]) for point in (4, 17))
+    is_face = result[from_nose:to_lips, :, 1] > 80
+    left, right = sorted(round(4 * prior.target_px[corner, 0]) for corner in (61, 291))
+    assert (result != photo).any()
+    for cheek in (is_face[:, :left], is_face[:, right:]):
+        edges = np.abs(np.diff(cheek.astype(int), axis=1)).sum(axis=1)
+        assert (edges != 1).mean() < 0.02
