@@ -63,6 +63,11 @@ class Cases:
     pairs: list[RenderPair]
     split: dict[str, str]  # held-out split by set
 
+    @property
+    def reference_expressions(self) -> NDArray[np.int64]:
+        """Labels (R,) of the reference, numbers of `EXPRESSIONS`, -1 where there is none."""
+        return np.array([int(face_set.expressions[row]) for face_set, row in self.reference], np.int64)
+
 
 def held_out_split(face_set: FaceSet) -> str:
     """test where the set has one, else val; empty where it has neither."""

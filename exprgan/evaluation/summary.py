@@ -20,6 +20,9 @@ from exprgan.expressions import EXPRESSIONS
 POORLY_JUDGED = ("mouthFrown",)
 """Of the judged scores, those whose estimate correlates by less than 0.4 with MediaPipe's score on held-out faces."""
 
+LEAST_LIKE = 30
+"""Fewer photographs that show an expression by their label make no reference for it."""
+
 WANTED = {
     "happy": ("mouthSmile",),
     "sad": ("browInnerUp", "mouthFrown"),
@@ -85,6 +88,15 @@ def summarise(
         name: kernel_distance(measured.features[:, number : number + 1], reference, seed)
         for number, name in enumerate(EXPRESSIONS)
     }
+    shown = cases.reference_expressions
+    by_expression["kid_like"] = {
+        name: kernel_distance(measured.features[:, number : number + 1], reference[shown == number], seed)
+        if (shown == number).sum() >= LEAST_LIKE
+        else Figure(np.nan, np.nan, np.nan, 0)
+        for number, name in enumerate(EXPRESSIONS)
+    }
+    like = [one.value for one in by_expression["kid_like"].values() if one.count]
+    figures["kid_like"] = Figure(float(np.mean(like)) if like else np.nan, np.nan, np.nan, len(like))
     for key, value in measured.pairs.items():
         kinds = np.array([pair.expression for pair in cases.pairs])
         people = np.array([pair.person for pair in cases.pairs])

@@ -21,7 +21,8 @@ from exprgan.data import prepared
 from exprgan.data.face_set import open_sets
 from exprgan.data.open_faces import OpenFaces
 from exprgan.errors import UsageError, WeightsError
-from exprgan.evaluation.cases import LEAST_REFERENCE, choose, render_pairs
+from exprgan.evaluation import summary as summary_module
+from exprgan.evaluation.cases import LEAST_REFERENCE, Cases, choose, render_pairs
 from exprgan.evaluation.contestants import NoEdit, Teacher
 from exprgan.evaluation.evaluate import EvalOptions, evaluate
 from exprgan.evaluation.judging import NAMES, Judges, face_region
@@ -476,6 +477,30 @@ def test_scores_of_the_landmarker_become_changes(data: Path, judges: Judges) -> 
     dark = Protocol(cases, judges, landmarker=_Scores()).measure(_Copies(-bright))
     nothing = summarise(dark, cases, [0], measured.features.flatten(0, 1), 0)  # no face found in any edit
     assert nothing.figures["wanted_landmarker"].count == 0
+
+
+def test_edits_are_held_against_photographs_of_the_same_expression(
+    data: Path, judges: Judges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = choose(open_sets([data]), 4, 0)
+    protocol = Protocol(cases, judges)
+    features, measured = protocol.reference_features(), protocol.measure(NoEdit())
+    assert cases.reference_expressions.tolist() == [case.expression for case in cases.faces]
+    assert summarise(measured, cases, [0], features, 0).figures["kid_like"].count == 0
+    shown, known = np.array([1, 1, 4, 4]), [1, 4]
+    monkeypatch.setattr(Cases, "reference_expressions", shown)
+    monkeypatch.setattr(summary_module, "LEAST_LIKE", 2)
+    for number in known:  # what is shown as that expression are its photographs
+        rows = features[shown == number]
+        measured.features[: len(rows), number] = rows
+        measured.features[len(rows) :, number] = rows[0]
+    near = summarise(measured, cases, [0], features, 0)
+    measured.features[:, known] += 3
+    far = summarise(measured, cases, [0], features, 0)
+    assert near.figures["kid_like"].count == len(known)
+    for number in known:
+        name = EXPRESSIONS[number]
+        assert near.by_expression["kid_like"][name].value < far.by_expression["kid_like"][name].value
 
 
 class _MeanColour:
