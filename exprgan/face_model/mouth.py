@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from exprgan.face_model import raster
 from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.uneven import Uneven
 from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
@@ -43,12 +44,16 @@ class DentalArch:
     Args:
         analysis: The photo.
         target_cm: Target shape (468, 3), canonical cm.
+        uneven: How the teeth differ from the chart's.
     """
 
-    def __init__(self, analysis: FaceAnalysis, target_cm: NDArray[np.float64]) -> None:
-        self.pose = analysis.pose
+    def __init__(
+        self, analysis: FaceAnalysis, target_cm: NDArray[np.float64], uneven: Uneven | None = None
+    ) -> None:
+        self.pose, self.uneven = analysis.pose, uneven
         front = analysis.neutral_cm[LIP_MIDDLE].mean(axis=0)
-        self.edge_y, self.front_z = front[1] - EDGE_BELOW_LIPS_CM, front[2] - TEETH_BEHIND_LIPS_CM
+        below = EDGE_BELOW_LIPS_CM + (uneven.lower_cm if uneven else 0.0)
+        self.edge_y, self.front_z = front[1] - below, front[2] - TEETH_BEHIND_LIPS_CM
         drop = JAW_PER_CHIN * (analysis.neutral_cm[mesh.CHIN, 1] - target_cm[mesh.CHIN, 1] - CHIN_SLACK_CM)
         self.throat_cm = max(0.0, drop) - OVERBITE_CM  # of the lower incisors' edge below the upper ones'
         inner = list(mesh.INNER_LIPS)
@@ -61,6 +66,8 @@ class DentalArch:
         along = _length(x)
         y = y - SMILE_ARC_PER_CM * np.minimum(np.abs(along), 4) ** 2
         down = mouth_interior.UPPER_EDGE_CM + self.edge_y - y
+        if self.uneven:
+            along, down = self.uneven.moved(along, down)
         return np.stack([along, down], axis=1).astype(np.float32)
 
     def upper_pixels(self, place_cm: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -99,7 +99,7 @@ def own_teeth(
     cover = (cover * (1 - gums)).astype(np.float32)
     mixed = _without_tips(base, cover)
     mixed = mixed + cover[..., None] * (picture - mixed)
-    return replace(drawn, own=Chart(np.clip(np.rint(mixed), 0, 255).astype(np.uint8)))
+    return replace(drawn, own=Chart(np.clip(np.rint(mixed), 0, 255).astype(np.uint8)), uneven=None)
 
 
 def _on_chart(

@@ -374,9 +374,12 @@ def _cut_of_mouth(
         shade[rows, columns] = np.log1p(-OWN_MOUTH_SHADOW * shadow)
         return [Cut("mouth", outline, flow, shade=shade, weight=moved)]
     interior = np.zeros((*size_hw, 5), np.float32)
-    arch = DentalArch(analysis, target_cm)
-    interior[rows, columns, :2] = arch.place(columns, rows)
+    arch = DentalArch(analysis, target_cm, teeth.uneven)
+    place = arch.place(columns, rows)
+    interior[rows, columns, :2] = place
     by_place = light_across(image, analysis, columns) + np.log1p(-shadow)
+    if teeth.uneven:
+        by_place = by_place + teeth.uneven.light(place[:, 0])
     interior[rows, columns, 2:] = log_light(image, analysis.landmarks_px) + by_place[:, None]
     over = gap.max() / analysis.pose.unit_px - OPEN_MOUTH_UNITS
     weight = float(min(1.0, over / SHOWN_OVER_UNITS))

@@ -6,7 +6,7 @@ face's middle lightness and its highlights, their tint with the whites of the ey
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from exprgan.face_model import raster
 from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.uneven import Uneven, uneven_of
 from exprgan.face_parts import DENTITIONS
 from exprgan.faces import mesh
 from exprgan.models import mouth_interior
@@ -40,10 +41,14 @@ IRIS_REACH = 1.1
 
 @dataclass(frozen=True)
 class Teeth:
-    """A set of teeth: one of `exprgan.face_parts.DENTITIONS`, and what was seen of someone's own, if any."""
+    """A set of teeth: one of `exprgan.face_parts.DENTITIONS`, and what was seen of someone's own, if any.
+
+    uneven is how a person's differ from the set's; their own are as they were seen.
+    """
 
     name: str = DENTITIONS[0]
     own: mouth_interior.Chart | None = None
+    uneven: Uneven | None = field(default=None, compare=False)
 
     @property
     def chart(self) -> mouth_interior.Chart:
@@ -63,10 +68,11 @@ def suiting(image: NDArray[np.uint8], analysis: FaceAnalysis) -> Teeth:
     level = (right[1] + left[1]) / 2
     down = level - shape[[2, 13, mesh.CHIN], 1]
     if down.sum() / eyes < CHILD_HEIGHT and _roughness(image, analysis.landmarks_px) < CHILD_ROUGHNESS:
-        return Teeth("young")
+        return Teeth("young", uneven=uneven_of(shape))
     form = float(np.linalg.norm(shape[234] - shape[454])) / down[2]
     narrow, wide = FORMS
-    return Teeth("broad" if form > wide else "oval" if form < narrow else "even")
+    name = "broad" if form > wide else "oval" if form < narrow else "even"
+    return Teeth(name, uneven=uneven_of(shape))
 
 
 def _roughness(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:

@@ -231,7 +231,8 @@ class CorrectionTask(Task):
             source, face = signed(batch["source"]), _face(batch["importance"])
             fake = compose(source, prior, change.without_motion(), generator.chart)
             said = model.critics(fake, face)
-            rows, answered = batch["compared"] > 0, batch["answered"] > 0
+            rows = batch["compared"] > 0
+            answered = rows & (batch["answered"] > 0)
             if bool(rows.any()):
                 each = [self.g_adv(realness[rows].float()) for realness, _ in said.values()]
                 terms["G_adv"] = torch.stack(each).mean()
@@ -316,6 +317,8 @@ def paired_losses(
     importance = batch["importance"].float() / 255
     answered = batch["answered"][:, None, None, None]
     weight = (losses.LEAST_WEIGHT + losses.FACE_WEIGHT * importance) * answered
+    foreign = prior.cover * (1 - batch["compared"][:, None, None, None])  # a render's teeth teach no light
+    weight = weight * (1 - foreign)
     share = weight.mean().clamp(min=1e-6)
     error = (compose(source, prior, change, chart) - target) * weight
     terms = losses.picture_losses((error, share))

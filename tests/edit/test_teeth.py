@@ -16,8 +16,10 @@ from exprgan.edit.scene import PreparedFace, Scene
 from exprgan.errors import UsageError
 from exprgan.face_model.expression import Expression
 from exprgan.face_model.mouth import DentalArch
-from exprgan.face_model.teeth import LIMITS, Teeth, colour_of, whites_of
+from exprgan.face_model.teeth import LIMITS, Teeth, colour_of, suiting, whites_of
+from exprgan.face_model.uneven import ASIDE_CM, LIGHTER, LONGER_CM, LOWER_CM, uneven_of
 from exprgan.face_parts import DENTITIONS
+from exprgan.faces.mesh import CHIN
 from exprgan.models.mouth_interior import PX_PER_CM, UPPER_EDGE_CM
 from tests.conftest import RunCli
 
@@ -97,6 +99,30 @@ def test_automatic_teeth_are_the_same_for_the_same_face(editor: Editor, sample_p
     assert chosen[0] == chosen[1]
     assert chosen[0] is not None
     assert chosen[0].name in ("even", "broad", "oval")
+
+
+def test_no_two_people_have_the_same_drawn_teeth(scene: Scene) -> None:
+    face = prepared(scene)
+    assert face.analysis is not None
+    shape = face.analysis.neutral_cm
+    own, wider = uneven_of(shape), uneven_of(shape * (1.06, 1, 1))
+    a_hair_off = uneven_of(shape + 1e-4 * np.random.default_rng(0).standard_normal(shape.shape))
+    for size, here, there, near in zip(
+        (LONGER_CM, ASIDE_CM, LIGHTER), own[:3], wider[:3], a_hair_off[:3], strict=True
+    ):
+        assert np.abs(here).max() < 1.5 * size
+        assert np.abs(here - there).mean() > 0.5 * size
+        assert np.abs(here - near).max() < 0.1 * size
+    suited = suiting(face.pixels, face.analysis)
+    assert suited.uneven is not None
+    teeth = [suited, replace(suited, uneven=wider), replace(suited, uneven=None)]
+    target = face.analysis.shape_cm - np.where(np.arange(468)[:, None] == CHIN, (0, 2.0, 0), 0)
+    places = [
+        DentalArch(face.analysis, target, each.uneven).place(np.arange(110.0, 146.0), np.full(36, 185.0))
+        for each in teeth
+    ]
+    assert np.abs(places[0] - places[2]).max() < 3 * (LONGER_CM + LOWER_CM)
+    assert np.abs(places[0] - places[1]).mean() > 0.01
 
 
 def test_places_lead_to_pixels_and_back(scene: Scene) -> None:
