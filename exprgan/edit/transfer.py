@@ -189,7 +189,7 @@ class Transfer:
             from exprgan.face_model.amounts import shown_by
 
             assert shown.analysis is not None
-            amounts = shown_by(model.basis, shown.analysis.scores, strength)
+            amounts = shown_by(model.basis, shown.analysis, strength)
             return lambda face: by_face_model(model, self.generator, face, amounts)
         assert network is not None
         return self._by_network(network, shown, strength)

@@ -61,7 +61,7 @@ class FaceModelTransfer:
         shown, face = self.system.prepare(source), self.system.prepare(target)
         if shown is None or shown.analysis is None or face is None:
             return target
-        return self.system.edit(target, face, shown_by(self.system.face_model.basis, shown.analysis.scores))
+        return self.system.edit(target, face, shown_by(self.system.face_model.basis, shown.analysis))
 
 
 class TransferJudge:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgan.face_model.basis import FaceBasis
+from exprgan.face_model.basis import FaceBasis, lip_gap
 from exprgan.face_model.expression import Expression
+from exprgan.face_model.fit import FaceAnalysis
 from exprgan.face_model.vocabulary import Recipe, class_recipes, find_control
 
 REGION_OF_PREFIX = {
@@ -27,12 +28,11 @@ LEAST_OPENING = 0.06
 MOST_OF_A_SHAPE = 1.15
 """Of a face's own expression and what is added to it, in all, by an amount of 1."""
 CARRIED = {
-    "brow": 2.0,
-    "eyeSquint": 2.0,
-    "eyeWide": 4.0,
-    "mouthFrown": 3.5,
+    "brow": 1.7,
+    "eyeSquint": 1.7,
+    "eyeWide": 3.0,
+    "mouthFrown": 3.0,
     "mouthStretch": 1.4,
-    "jawOpen": 1.4,
 }
 """How many times as far as its measured shape a score's difference between two faces moves the one that is to show what
 the other does. These scores see who a face is as well, so that the mean motion of photographs is less than that of a
@@ -53,6 +53,7 @@ class Amounts:
         parts_lips: Whether the lips may part; else they are shut as far as the expression is replaced, and those that
             touch go on to do so.
         shown: Another face's scores, which `on_face` holds against the face's own (`CARRIED`).
+        lips_apart_cm: How much further apart than shut lips are the lips of that face are, at nine places.
     """
 
     replaced: float = 0.0
@@ -61,6 +62,7 @@ class Amounts:
     regions: tuple[str, ...] = ()
     parts_lips: bool = True
     shown: bool = False
+    lips_apart_cm: tuple[float, ...] = ()
 
 
 def region_of(shape: str) -> str:
@@ -123,19 +125,26 @@ def _of_control(basis: FaceBasis, name: str, amount: float) -> Amounts:
     return Amounts(0.0, measured, sculpted, parts_lips=amount > 0 and bool(opens))
 
 
-def shown_by(basis: FaceBasis, scores: NDArray[np.float64], share: float = 1.0) -> Amounts:
-    """What a face of fitted scores (51,) shows beyond its neutral state, to take the place of another's expression.
+def shown_by(basis: FaceBasis, analysis: FaceAnalysis, share: float = 1.0) -> Amounts:
+    """What an analysed face shows beyond its neutral state, to take the place of another's expression.
 
     The direction of the eyes is left out.
     """
-    excess = np.maximum(scores - basis.neutral_scores, 0)
+    excess = np.maximum(analysis.scores - basis.neutral_scores, 0)
     measured = {
         name: share * float(amount)
         for name, amount in zip(basis.measured_names, excess, strict=True)
         if not name.startswith("eyeLook")
     }
     opened = max(amount for name, amount in measured.items() if name.startswith(OPENERS))
-    return Amounts(share, measured, parts_lips=opened > LEAST_OPENING * share, shown=True)
+    apart_cm = np.maximum(lip_gap(analysis.shape_cm) - basis.closed_lip_gap, 0)
+    return Amounts(
+        share,
+        measured,
+        parts_lips=opened > LEAST_OPENING * share,
+        shown=True,
+        lips_apart_cm=tuple(apart_cm.tolist()),
+    )
 
 
 def limited_to(amounts: Amounts, regions: Sequence[str]) -> Amounts:

@@ -63,6 +63,9 @@ def target_shape(basis: FaceBasis, analysis: FaceAnalysis, amounts: Amounts) -> 
         if touch > 0:
             shut = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * own_gap)
             shape = shape + touch * (shut - shape)
+    elif amounts.lips_apart_cm:
+        apart = share * np.array(amounts.lips_apart_cm) + (1 - share) * (lip_gap(own) - basis.closed_lip_gap)
+        shape = basis.close_lips(shape, damping=0.1, open_by=apart)
     return _close_lids(shape, own, amounts)
 
 

@@ -304,8 +304,9 @@ class PriorMaker:
         skin = skin[np.argsort(-target_px[skin, 2].mean(axis=1))]  # far to near
         facing = faces_camera(photo_px, skin)
         # what faces away has nothing to show beyond the outline, so what surrounds the face lies over it
-        behind, before = skin[~facing], [skin[facing], self.basis.eye_triangles, self.basis.mouth_triangles]
-        triangles = np.concatenate([behind, rings, *before])
+        behind, openings = skin[~facing], [self.basis.eye_triangles, self.basis.mouth_triangles]
+        # lips and lids lie over what is left of an opening that they shut
+        triangles = np.concatenate([behind, rings, *openings, skin[facing]])
         triangle_map, weights = raster.rasterise(*size_hw, target, triangles)
         off_chart = np.full((len(photo) - 468, 2), -1.0)
         values = np.hstack([photo - target, np.vstack([self.chart_px, off_chart])])

@@ -237,6 +237,9 @@ def test_transfer_by_the_face_model_gets_across_and_keeps_the_rest(
     assert before.blendshapes is not None and after.blendshapes is not None
     smile = [BLENDSHAPES.index(f"mouthSmile{side}") for side in ("Left", "Right")]
     assert (after.blendshapes - before.blendshapes)[smile].min() > 0.3
+    (shown,) = editor.detector.detect(editor.prepare(smiling).photo.pixels)
+    gaps = [np.ptp(np.asarray(face.landmarks_xy)[[13, 14], 1]) for face in (before, shown, after)]
+    assert gaps[2] - gaps[0] == pytest.approx(gaps[1] - gaps[0], rel=0.25)  # lips are as far apart
     assert (result.image[:100] == scene.photo.pixels[:100]).all()
     same = transfers.transfer(smiling, sample_path, strength=0)
     np.testing.assert_array_equal(same.image, scene.photo.pixels)

@@ -9,9 +9,10 @@ import pytest
 
 from exprgan.errors import UsageError
 from exprgan.expressions import EXPRESSIONS
-from exprgan.face_model.amounts import amounts_for, amounts_of, on_face, region_of, shown_by
+from exprgan.face_model.amounts import CARRIED, amounts_for, amounts_of, on_face, region_of, shown_by
 from exprgan.face_model.basis import FaceBasis
 from exprgan.face_model.expression import Expression
+from exprgan.face_model.fit import FaceAnalysis, Pose
 from exprgan.face_model.vocabulary import class_recipes, control_names, controls, find_control
 
 
@@ -184,14 +185,21 @@ def test_what_is_added_has_a_limit_with_what_is_there(basis: FaceBasis) -> None:
 
 def test_what_another_face_shows_is_held_against_the_own(basis: FaceBasis) -> None:
     place = basis.measured_names.index("browDownLeft")
-    shown, own = basis.neutral_scores.copy(), basis.neutral_scores.copy()
-    shown[place], own[place] = shown[place] + 0.3, own[place] + 0.5
+    own, more = basis.neutral_scores.copy(), basis.neutral_scores.copy()
+    own[place], more[place] = own[place] + 0.5, more[place] + 0.3
+    rest, pose = basis.canonical, Pose(1.0, np.eye(3), np.zeros(3))
+    frowns, shown = (
+        FaceAnalysis(np.zeros((478, 3)), (256, 256), pose, rest, rest, scores, scores, 0.0)
+        for scores in (own, more)
+    )
     amounts = on_face(shown_by(basis, shown), basis, own)
-    assert amounts.measured["browDownLeft"] == pytest.approx(2 * 0.3 - 0.5)
+    assert amounts.measured["browDownLeft"] == pytest.approx(
+        CARRIED["brow"] * 0.3 - (CARRIED["brow"] - 1) * 0.5
+    )
     assert amounts.replaced == 1
     half = on_face(shown_by(basis, shown, 0.5), basis, own)
     assert half.measured == pytest.approx({name: value / 2 for name, value in amounts.measured.items()})
-    itself = on_face(shown_by(basis, own), basis, own)  # is what it was
+    itself = on_face(shown_by(basis, frowns), basis, own)  # is what it was
     assert itself.measured["browDownLeft"] == pytest.approx(0.5)
     assert on_face(amounts, basis, own) == amounts  # once
 

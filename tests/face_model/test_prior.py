@@ -222,6 +222,18 @@ def test_lips_that_close_leave_nothing_of_what_was_between_them(
     assert result.min() < 50  # a line where they meet
 
 
+@pytest.mark.parametrize("name", ["sad", "anger"])
+def test_corners_of_lips_that_close_show_nothing_from_elsewhere(basis: FaceBasis, makers, name: str) -> None:
+    parted = {"jawOpen": 0.15, "mouthSmileLeft": 0.6, "mouthSmileRight": 0.6}
+    face = analysis_of(basis, basis.canonical + displacement(basis, Amounts(measured=parted)))
+    target = target_shape(basis, face, amounts_of(basis, class_recipes()[name], 1.0))
+    prior = makers[0].make(np.zeros((SIZE, SIZE, 3), np.uint8), face, target)
+    for corner in np.rint(prior.target_px[list(mesh.INNER_MOUTH_CORNERS), :2]).astype(int):
+        around = prior.flow_px[corner[1] - 4 : corner[1] + 5, corner[0] - 4 : corner[0] + 5]
+        usual = np.dstack([cv2.medianBlur(np.ascontiguousarray(around[..., axis]), 3) for axis in (0, 1)])
+        assert np.abs(around - usual)[1:-1, 1:-1].max() < 3.5
+
+
 def test_lids_that_close_leave_nothing_of_the_eyeball(basis: FaceBasis, makers, face: FaceAnalysis) -> None:
     photo = np.full((6 * SIZE, 6 * SIZE, 3), 60, np.uint8)
     outlines = [np.r_[rims.upper, rims.lower[-2:0:-1]] for rims in LIDS]
