@@ -16,6 +16,8 @@ from exprgan.faces import mesh
 
 MAX_FOLDED_SHARE = 0.015
 """Share of the skin that may turn over before an expression is held back."""
+CLOSERS = (("mouthRollLower",), ("mouthRollUpper",), ("mouthPress_L", "mouthPress_R"))
+"""Shapes that bring lips together, however far apart they are in the photo; a pair by its mean."""
 PARTED_LIPS_CM = (0.25, 0.1)
 """Own gap of the lips from which they are parted, and up to which they touch."""
 GAZE_CM = {"In": (0.5, 0.0), "Out": (0.5, 0.0), "Up": (0.0, 0.32), "Down": (0.0, 0.38)}
@@ -60,8 +62,11 @@ def target_shape(basis: FaceBasis, analysis: FaceAnalysis, amounts: Amounts) -> 
         # where nothing is replaced, lips that touch go on to touch, and others are left to what moves them
         most, least = PARTED_LIPS_CM
         touch = 1.0 if share > 0 else float(np.clip((most - own_gap.max()) / (most - least), 0, 1))
+        sizes = [sum(amounts.sculpted.get(name, 0.0) for name in names) / len(names) for names in CLOSERS]
+        closed = min(1.0, max(0.0, *sizes))
+        touch = max(touch, closed)
         if touch > 0:
-            shut = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * own_gap)
+            shut = basis.close_lips(shape, damping=0.1, open_by=(1 - share) * (1 - closed) * own_gap)
             shape = shape + touch * (shut - shape)
     elif amounts.lips_apart_cm:
         apart = share * np.array(amounts.lips_apart_cm) + (1 - share) * (lip_gap(own) - basis.closed_lip_gap)

@@ -37,6 +37,11 @@ PAIRED_RIMS = (
     (mesh.LEFT_UPPER_LID[1:-1], mesh.LEFT_LOWER_LID[1:-1]),
 )
 """Upper and lower rims of mouth and eyes, point by point."""
+SHUT_CM = 0.06
+"""Lips less far apart than this in the target's shape are no further apart in the picture than in the photo."""
+LEAST_LIP, FREE_RIM_UNITS = 0.4, 0.7
+"""Of a lip's height, what stays in sight of one that is rolled in; and the way of a rim that is held, in units of the
+pose, from which on the lip is even."""
 UNMOVED_UNITS = 0.1
 """Lips that move less leave the mouth as it is, in units of the pose."""
 SHOWN_OVER_UNITS = 1.0
@@ -162,14 +167,50 @@ def target_points(analysis: FaceAnalysis, shape_cm: NDArray[np.float64]) -> NDAr
     own_cm, new_cm = (each[upper, 1] - each[lower, 1] for each in (analysis.shape_cm, shape_cm))
     own_px = np.maximum(analysis.landmarks_px[lower, 1] - analysis.landmarks_px[upper, 1], 0)
     share = np.clip(new_cm / np.maximum(own_cm, 1e-3), 0, 1)
-    apart = np.where(share < 1, np.maximum(points[lower, 1] - points[upper, 1] - share * own_px, 0), 0)
+    apart = np.where(
+        (share < 1) | (new_cm < SHUT_CM),
+        np.maximum(points[lower, 1] - points[upper, 1] - share * own_px, 0),
+        0,
+    )
     points[upper, 1] += 0.35 * apart
     points[lower, 1] -= 0.65 * apart
     for upper, lower in PAIRED_RIMS:
         crossed = points[upper, 1] > points[lower, 1]
         middle = (points[upper[crossed]] + points[lower[crossed]]) / 2
         points[upper[crossed]] = points[lower[crossed]] = middle
+    _keep_lips(points, analysis.landmarks_px, FREE_RIM_UNITS * pose.unit_px)
     return points
+
+
+def _keep_lips(points: NDArray[np.float64], photo_px: NDArray[np.float64], free_px: float) -> None:
+    """Hold lips that are rolled in so that they do not turn over: some of their height stays, from border to rim.
+
+    A rim that would pass its lip's border stays `LEAST_LIP` of the lip's height in the photo away from it, and takes
+    the other lip's rim along where they touch; borders leave room for both. free_px: way of a rim from which on its
+    lip is even.
+    """
+    # (2, 9, 4): upper and lower lip, columns, from border to rim
+    rows, before = points[mesh.LIP_COLUMNS, 1], photo_px[mesh.LIP_COLUMNS, 1]
+    inwards = np.array([[1.0], [-1.0]])
+    height = np.maximum(inwards * (before[..., 3] - before[..., 0]), 0)
+    least = LEAST_LIP * height
+    lack = np.maximum(least.sum(axis=0) - (rows[1, :, 0] - rows[0, :, 0]), 0)
+    rows[..., 0] -= inwards * lack * height / np.maximum(height.sum(axis=0), 1e-3)
+    over = np.maximum(least - inwards * (rows[..., 3] - rows[..., 0]), 0)
+    if not over.any():
+        return
+    rims = rows[..., 3] + inwards * over
+    crossed = rims[0] > rims[1]
+    one = np.where(over[0] > over[1], rims[0], rims[1])
+    rims[:, crossed] = np.where((over > 0).all(axis=0), rims.mean(axis=0), one)[crossed]
+    place = np.clip(
+        inwards[..., None] * (before - before[..., :1]) / np.maximum(height, 1e-3)[..., None], 0, 1
+    )
+    even = rows[..., :1] + place * (rims[..., None] - rows[..., :1])
+    share = np.clip(np.abs(rims - rows[..., 3]) / free_px, 0, 1)[..., None]
+    rows = rows + share * (even - rows)
+    rows[..., 3] = rims
+    points[mesh.LIP_COLUMNS, 1] = rows
 
 
 def folded_share(analysis: FaceAnalysis, basis: FaceBasis, target_px: NDArray[np.float64]) -> float:
@@ -306,7 +347,8 @@ class PriorMaker:
         # what faces away has nothing to show beyond the outline, so what surrounds the face lies over it
         behind, openings = skin[~facing], [self.basis.eye_triangles, self.basis.mouth_triangles]
         # lips and lids lie over what is left of an opening that they shut
-        triangles = np.concatenate([behind, rings, *openings, skin[facing]])
+        over = facing & faces_camera(target_px, skin)  # but nothing over others that has turned over itself
+        triangles = np.concatenate([behind, rings, *openings, skin[facing & ~over], skin[over]])
         triangle_map, weights = raster.rasterise(*size_hw, target, triangles)
         off_chart = np.full((len(photo) - 468, 2), -1.0)
         values = np.hstack([photo - target, np.vstack([self.chart_px, off_chart])])

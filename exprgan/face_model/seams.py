@@ -167,10 +167,12 @@ def meet(
     inwards, held_share = (np.minimum(1, from_corner / px) for px in (rims.reach_px, rims.corner_px))
     reach, away = rims.reach_px * inwards, rims.rim_px * at.slope
     sides = []
-    for (x, y), rim, is_beyond in (
-        (at.ways[0], at.upper - away, rows > at.upper - away),
-        (at.ways[1], at.lower + away, rows < at.lower + away),
+    for (x, y), rim, is_beyond, outwards in (
+        (at.ways[0], at.upper - away, rows > at.upper - away, np.minimum),
+        (at.ways[1], at.lower + away, rows < at.lower + away, np.maximum),
     ):
+        # as far from the photo's rim, or where the side is squeezed further, so that it is of one piece
+        y = outwards(y, _at_rows(flow[:, at.columns, 1], rim))
         held = np.stack([np.broadcast_to(x, is_beyond.shape), y + rim - rows], axis=2)
         near = is_beyond & (np.abs(rows - rim) <= 2 * away + at.lower - at.upper + reach / 2)
         side = flow.copy()
@@ -183,3 +185,11 @@ def meet(
     line = np.stack([at.columns, at.middle], axis=1)
     outline = np.concatenate([line, (line + np.stack([np.zeros(len(line)), reach], axis=1))[::-1]])
     return Seam(flow + np.float32(weight) * (above - flow), outline, below, shade)
+
+
+def _at_rows(values: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values (height, m) between the rows of each column, at one row (m,) each."""
+    first = np.clip(np.floor(rows).astype(int), 0, len(values) - 2)
+    columns = np.arange(values.shape[1])
+    share = np.clip(rows - first, 0, 1)
+    return np.asarray(values[first, columns] * (1 - share) + values[first + 1, columns] * share)

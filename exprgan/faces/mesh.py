@@ -40,6 +40,17 @@ CHEEKS = ((205, 50, 117, 123, 187), (425, 280, 346, 352, 411))
 INNER_MOUTH_CORNERS = (78, 308)
 UPPER_INNER_LIP = np.array([191, 80, 81, 82, 13, 312, 311, 310, 415])
 LOWER_INNER_LIP = np.array([95, 88, 178, 87, 14, 317, 402, 318, 324])
+LIP_COLUMNS = np.array([
+    [
+        [185, 184, 183, 191], [40, 74, 42, 80], [39, 73, 41, 81], [37, 72, 38, 82], [0, 11, 12, 13],
+        [267, 302, 268, 312], [269, 303, 271, 311], [270, 304, 272, 310], [409, 408, 407, 415],
+    ],
+    [
+        [146, 77, 96, 95], [91, 90, 89, 88], [181, 180, 179, 178], [84, 85, 86, 87], [17, 16, 15, 14],
+        [314, 315, 316, 317], [405, 404, 403, 402], [321, 320, 319, 318], [375, 307, 325, 324],
+    ],
+])  # fmt: skip
+"""Points (2, 9, 4) of the upper and the lower lip from right to left, each column from the border to the inner rim."""
 UPPER_INNER_CURVE = np.r_[78, UPPER_INNER_LIP, 308]
 LOWER_INNER_CURVE = np.r_[78, LOWER_INNER_LIP, 308]
 INNER_MOUTH_OUTLINE = np.r_[UPPER_INNER_CURVE, LOWER_INNER_LIP[::-1]]

@@ -234,6 +234,29 @@ def test_corners_of_lips_that_close_show_nothing_from_elsewhere(basis: FaceBasis
         assert np.abs(around - usual)[1:-1, 1:-1].max() < 3.5
 
 
+@pytest.mark.parametrize("gap", [0.0, 0.15])
+def test_lips_that_are_sucked_in_are_shut_and_stay_in_sight(basis: FaceBasis, makers, gap: float) -> None:
+    parted = Amounts(measured={"jawOpen": gap})
+    face = analysis_of(basis, basis.canonical + displacement(basis, parted))
+    asked = Amounts(sculpted={"mouthRollLower": 1.0, "mouthRollUpper": 1.0}, parts_lips=False)
+    prior = makers[0].make(np.zeros((SIZE, SIZE, 3), np.uint8), face, target_shape(basis, face, asked))
+    assert prior.mouth is None
+    (upper, lower), before = prior.target_px[mesh.LIP_COLUMNS, 1], face.landmarks_px[mesh.LIP_COLUMNS, 1]
+    heights = upper[:, 3] - upper[:, 0], lower[:, 0] - lower[:, 3]
+    own = before[0, :, 3] - before[0, :, 0], before[1, :, 0] - before[1, :, 3]
+    for now, then in zip(heights, own, strict=True):
+        assert (now > 0.39 * then).all()
+        assert (now < 0.9 * then)[2:7].all()  # sucked in
+    assert (lower[:, 3] - upper[:, 3] < 1.0).all()
+    assert (np.diff(upper) > -1e-6).all()
+    assert (np.diff(lower) < 1e-6).all()
+    middle, rows = round(float(prior.target_px[13, 0])), np.arange(SIZE)
+    shown = rows + prior.flow_px[:, middle, 1]
+    above = slice(round(float(upper[4, 0])) - 6, round(float(upper[4, 3])))
+    assert np.diff(shown[above]).max() < 4  # of one piece, however squeezed
+    assert np.diff(shown[above]).min() > -0.1
+
+
 def test_lids_that_close_leave_nothing_of_the_eyeball(basis: FaceBasis, makers, face: FaceAnalysis) -> None:
     photo = np.full((6 * SIZE, 6 * SIZE, 3), 60, np.uint8)
     outlines = [np.r_[rims.upper, rims.lower[-2:0:-1]] for rims in LIDS]
