@@ -18,6 +18,11 @@ MAX_FOLDED_SHARE = 0.015
 """Share of the skin that may turn over before an expression is held back."""
 CLOSERS = (("mouthRollLower",), ("mouthRollUpper",), ("mouthPress_L", "mouthPress_R"))
 """Shapes that bring lips together, however far apart they are in the photo; a pair by its mean."""
+SHUT_EYE = (0.32, 0.42)
+"""Score of a blink from which on an eye widens less, and from which on it stays as it is, since what lids hide is not
+known. The scores of our own network: it gives eyes that are shut .3 to .5, and others .15 to .3."""
+MOST_WIDENED = 1.7
+"""Opening of an eye by that in the photo, at most."""
 PARTED_LIPS_CM = (0.25, 0.1)
 """Own gap of the lips from which they are parted, and up to which they touch."""
 GAZE_CM = {"In": (0.5, 0.0), "Out": (0.5, 0.0), "Up": (0.0, 0.32), "Down": (0.0, 0.38)}
@@ -71,19 +76,28 @@ def target_shape(basis: FaceBasis, analysis: FaceAnalysis, amounts: Amounts) -> 
     elif amounts.lips_apart_cm:
         apart = share * np.array(amounts.lips_apart_cm) + (1 - share) * (lip_gap(own) - basis.closed_lip_gap)
         shape = basis.close_lips(shape, damping=0.1, open_by=apart)
-    return _close_lids(shape, own, amounts)
+    return _close_lids(basis, analysis, shape, amounts)
 
 
 def _close_lids(
-    shape: NDArray[np.float64], own: NDArray[np.float64], amounts: Amounts
+    basis: FaceBasis, analysis: FaceAnalysis, shape: NDArray[np.float64], amounts: Amounts
 ) -> NDArray[np.float64]:
-    """Bring lids that blink as near to one another as the blink's amount says, however wide this face's eyes are."""
-    for (upper, lower), side in zip(PAIRED_RIMS[1:], ("R", "L"), strict=True):
+    """Bring lids that blink as near to one another as the blink's amount says, however wide this face's eyes are.
+
+    Eyes that are shut in the photo stay shut.
+    """
+    own = analysis.shape_cm
+    for (upper, lower), side, full in zip(PAIRED_RIMS[1:], "RL", ("Right", "Left"), strict=True):
         blink = float(np.clip(amount_of(amounts, "eyeBlink", side), 0, 1))
-        wanted = (1 - blink) * (own[upper, 1] - own[lower, 1])
+        own_gap, gap = (each[upper, 1] - each[lower, 1] for each in (own, shape))
         # small amounts follow the shape alone
-        excess = np.maximum(shape[upper, 1] - shape[lower, 1] - wanted, 0) * max(0.0, 2 * blink - 1)
-        if blink > 0:
+        excess = np.maximum(gap - (1 - blink) * own_gap, 0) * max(0.0, 2 * blink - 1)
+        first, last = SHUT_EYE
+        score = analysis.scores[basis.measured_names.index(f"eyeBlink{full}")]
+        shut = float(np.clip((score - first) / (last - first), 0, 1))
+        room = (1 - shut) * (MOST_WIDENED - 1) * own_gap.max()
+        excess = np.maximum(excess, np.maximum(gap - own_gap - room, 0))
+        if excess.any():
             shape = shape.copy()
             shape[upper, 1] -= 0.85 * excess
             shape[lower, 1] += 0.15 * excess

@@ -18,6 +18,7 @@ from exprgan.face_model.model import FaceModel
 from exprgan.face_model.motion import (
     BROWS_OVER_LIDS,
     LEAST_LIDS,
+    MOST_WIDENED,
     displacement,
     gaze_px,
     target_shape,
@@ -232,6 +233,35 @@ def test_corners_of_lips_that_close_show_nothing_from_elsewhere(basis: FaceBasis
         around = prior.flow_px[corner[1] - 4 : corner[1] + 5, corner[0] - 4 : corner[0] + 5]
         usual = np.dstack([cv2.medianBlur(np.ascontiguousarray(around[..., axis]), 3) for axis in (0, 1)])
         assert np.abs(around - usual)[1:-1, 1:-1].max() < 3.5
+
+
+def test_eyes_that_are_shut_stay_shut(basis: FaceBasis, face: FaceAnalysis) -> None:
+    surprise = amounts_of(basis, class_recipes()["surprise"], 1.0)
+    gaps = []
+    for blink in (0.2, 0.5):
+        scores = face.scores.copy()
+        for side in ("Left", "Right"):
+            scores[basis.measured_names.index(f"eyeBlink{side}")] = blink
+        target = target_shape(basis, replace(face, scores=scores), surprise)
+        own = [(face.shape_cm[rims.upper, 1] - face.shape_cm[rims.lower, 1]).max() for rims in LIDS]
+        new = [(target[rims.upper, 1] - target[rims.lower, 1]).max() for rims in LIDS]
+        gaps.append(np.array(new) / own)
+        assert target[BROWS_OVER_LIDS[0][0], 1].mean() > face.shape_cm[BROWS_OVER_LIDS[0][0], 1].mean() + 0.2
+    assert gaps[0].min() > 1.2
+    assert gaps[1].max() < 1.01
+
+
+def test_narrow_eyes_widen_no_further_than_is_known_of_them(basis: FaceBasis) -> None:
+    narrow = displacement(basis, Amounts(sculpted={"eyeBlink_L": 0.6, "eyeBlink_R": 0.6}))
+    face = replace(analysis_of(basis, basis.canonical + narrow), scores=basis.neutral_scores)
+    wide = Amounts(sculpted={"eyeBlink_L": -0.6, "eyeBlink_R": -0.6, "eyeWide_L": 1.0, "eyeWide_R": 1.0})
+    free, held = face.shape_cm + displacement(basis, wide), target_shape(basis, face, wide)
+    for rims in LIDS:
+        own, most, new = (
+            (shape[rims.upper, 1] - shape[rims.lower, 1]).max() for shape in (face.shape_cm, free, held)
+        )
+        assert most > 2 * own
+        assert new == pytest.approx(MOST_WIDENED * own, rel=0.1)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.15])
