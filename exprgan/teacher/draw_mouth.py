@@ -26,7 +26,7 @@ TOOTH = np.array([226, 214, 196], np.float32)
 TOOTH_EDGE = np.array([212, 208, 203], np.float32)
 TOOTH_NECK = np.array([208, 184, 150], np.float32)
 GUM = np.array([186, 104, 100], np.float32)
-CONTACT = np.array([156, 124, 106], np.float32)
+CONTACT = np.array([128, 92, 76], np.float32)
 CAVITY = np.array([44, 17, 16], np.float32)
 TONGUE = np.array([172, 88, 84], np.float32)
 
@@ -59,9 +59,9 @@ class Dentition:
 
 
 UPPER = (
-    (0.85, 1.06, 0.00, 0.00, 4.5, 1.00),
-    (0.66, 0.92, 0.08, 0.05, 3.6, 0.98),
-    (0.76, 1.02, 0.02, 0.45, 3.2, 0.95),
+    (0.86, 1.06, 0.00, 0.00, 4.5, 1.00),
+    (0.63, 0.89, 0.09, 0.05, 3.4, 0.97),
+    (0.77, 1.03, 0.01, 0.50, 3.0, 0.93),
     (0.70, 0.88, 0.07, 0.40, 3.0, 0.94),
     (0.68, 0.80, 0.11, 0.35, 3.0, 0.93),
     (1.00, 0.74, 0.14, 0.25, 3.4, 0.92),
@@ -266,7 +266,7 @@ def _draw_arch(
     """Gums and teeth of one arch in place; `up` is the height above the incisal edge in cm."""
     _draw_gums(picture, u, up, teeth, chosen.gums)
     # neighbours touch from here up: no throat is seen between them
-    between = chosen.touch * _smooth(up, 0.13, 0.26) * (1 - _smooth(up, 0.80, 0.90))
+    between = chosen.touch * _smooth(up, 0.20, 0.34) * (1 - _smooth(up, 0.80, 0.90))
     picture += between[..., None] * (CONTACT - picture)
     for tooth in sorted(teeth, key=lambda one: (one.light, -abs(one.centre))):
         _draw_tooth(picture, u, up, tooth, chosen)
@@ -313,12 +313,13 @@ def _draw_tooth(
     a_out = a * np.sign(tooth.centre)  # positive away from the midline
     half = 1.0 - 0.20 * _smooth(b, 0.35, 1.15) - 0.05 * _smooth(0.25 - b, 0.0, 0.25) * (a_out > 0)
     edge = 0.20 * tooth.point * np.abs(a - 0.08 * np.sign(tooth.centre)) ** 1.3
-    edge = edge + 0.05 * np.clip(a_out, 0, 1) ** 3  # the outer corner is rounder
+    edge = edge + 0.07 * np.clip(a_out, 0, 1) ** 3  # the outer corner is rounder
+    edge = edge + 0.06 * np.abs(a) ** 7  # and between the corners of neighbours is a notch
     middle = (1 + edge) / 2
     across = np.abs(a / half)
     along = np.abs((b - middle) / ((1 - edge) / 2))
     outline = across**tooth.roundness + along ** (tooth.roundness + 1.5)
-    thickness = 0.045 / min(tooth.width, height)
+    thickness = 0.022 / min(tooth.width, height)
     cover = 1 - _smooth(outline ** (1 / tooth.roundness), 1 - thickness * 1.2, 1 + thickness * 0.4)
 
     colour = TOOTH + (TOOTH_NECK - TOOTH) * (0.75 * _smooth(b, 0.55, 1.05))[..., None]
@@ -326,7 +327,7 @@ def _draw_tooth(
     colour = colour + (TOOTH_EDGE - colour) * translucent[..., None]
     colour = colour + chosen.stain * (TOOTH_NECK - colour)
     # curvature: light falls off towards the sides, more on the side away from the midline
-    light = 1.0 - 0.19 * across**4 - 0.05 * np.clip(a_out, 0, 1)
+    light = 1.0 - 0.05 * across**2 - 0.15 * across**9 - 0.05 * np.clip(a_out, 0, 1)
     light = light - 0.10 * _smooth(b, 0.75, 1.1) - 0.05 * _smooth(0.12 - b, 0, 0.12)
     lobes = np.cos(a * np.pi * 1.5) * 0.012 * (1 - _smooth(b, 0.3, 0.8))
     light = (light + lobes) * tooth.whiteness * tooth.light
