@@ -4,13 +4,15 @@
     python -m exprgan.evaluation.blind --score DIR/mouth-key.json --guesses "ABBA..."
 
 Half of the numbered crops are photographs of open-faces val that show teeth or raised and lowered brows; the others are
-edits of photographs that do not. Look at the sheet before the key: A for a photograph, B for an edit, in order.
+edits of photographs that do not. Look at the sheet before the key: A for a photograph, B for an edit, in order, or the
+numbers of those held for edits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.edit.editor import Editor
-from exprgan.errors import ExprganError
+from exprgan.errors import ExprganError, UsageError
 from exprgan.face_model.expression import Expression
 from exprgan.faces import mesh
 
@@ -76,10 +78,21 @@ def make(faces: OpenFaces, editor: Editor, part: Part, seed: int) -> tuple[NDArr
 def score(key: str, guesses: str) -> dict[str, float | int]:
     """Share of right guesses, .5 being none better than chance, and of each kind.
 
+    Args:
+        key: A or B for each crop.
+        guesses: The same, or the numbers of the crops held for edits, from 1, other signs between them.
+
     Raises:
-        ValueError: There are more or fewer guesses than crops.
+        UsageError: There are more or fewer guesses than crops, or a number that no crop has.
     """
+    numbers = {int(number) for number in re.findall(r"\d+", guesses)}
+    if numbers and not numbers <= set(range(1, len(key) + 1)):
+        raise UsageError(f"There are {len(key)} crops; guess numbers from 1 to {len(key)}.")
     said = [sign for sign in guesses.upper() if sign in "AB"]
+    if numbers:
+        said = ["B" if number in numbers else "A" for number in range(1, len(key) + 1)]
+    if len(said) != len(key):
+        raise UsageError(f"There are {len(key)} crops and {len(said)} guesses; give an A or a B for each.")
     right = [one == other for one, other in zip(key, said, strict=True)]
     shares = {
         kind: sum(ok for ok, true in zip(right, key, strict=True) if true == kind) / key.count(kind)
@@ -138,10 +151,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--score", type=Path, help="a key")
-    parser.add_argument("--guesses", default="")
+    parser.add_argument("--guesses", default="", help="A or B for each crop, or the numbers of the edits")
     arguments = parser.parse_args()
     if arguments.score:
-        result = score(json.loads(arguments.score.read_text())["key"], arguments.guesses)
+        try:
+            result = score(json.loads(arguments.score.read_text())["key"], arguments.guesses)
+        except UsageError as error:
+            parser.error(str(error))
         sys.stdout.write(json.dumps(result) + "\n")
         return
     if arguments.data is None or arguments.output is None:
