@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgan.edit.tone import toned
 from exprgan.face_model.raster import polygon_mask
 from exprgan.face_parts import CROP_PX, WINDOW
 from exprgan.faces.align import transform_points
@@ -52,7 +53,7 @@ class Edit:
         interior: (256, 256, 5) or None; place (x, y) on the chart of `exprgan.models.mouth_interior` in cm and natural
             log of the light on its RGB, from which the paint is drawn at the photo's resolution.
         residual: (256, 256, 3) or None; added to the RGB values in [0, 1].
-        is_grey: the interior is shown without colour.
+        tone: (256, 3) of `exprgan.edit.tone.tone_of`, in which the interior is shown; None is in its own colours.
         cuts: openings of eyes and mouth, in the frame of the crop; each takes its own flow, and its outline is drawn
             at the photo's resolution.
         folds: (256, 256, 3) or None; place (x, y) on the texture chart in its px and the share (0..1) that is shown
@@ -66,7 +67,7 @@ class Edit:
     weight: NDArray[np.float32]
     interior: NDArray[np.float32] | None = None
     residual: NDArray[np.float32] | None = None
-    is_grey: bool = False
+    tone: NDArray[np.float32] | None = None
     cuts: tuple[Cut, ...] = ()
     folds: NDArray[np.float32] | None = None
     fold_chart: NDArray[np.float32] | None = None
@@ -129,8 +130,8 @@ class Edit:
         paint = (arrays["paint"] + 1) * np.float32(0.5)
         return cls(flow, shade, paint, mask[..., 0], weight, arrays.get("interior"), residual)
 
-    def without_colour(self) -> Edit:
-        """The edit with the same shading, paint and residual on all channels."""
+    def in_tone(self, tone: NDArray[np.float32]) -> Edit:
+        """The edit with the same shading and residual on all channels, and what it paints in one tone."""
 
         def grey(values: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.ascontiguousarray(
@@ -138,7 +139,8 @@ class Edit:
             )
 
         residual = None if self.residual is None else grey(self.residual)
-        return replace(self, shade=grey(self.shade), paint=grey(self.paint), residual=residual, is_grey=True)
+        paint = toned(self.paint.mean(axis=2), tone)
+        return replace(self, shade=grey(self.shade), paint=paint, residual=residual, tone=tone)
 
 
 def _acts(cut: Cut, cover: NDArray[np.float32]) -> bool:
@@ -304,14 +306,14 @@ def _paint(edit: Edit, patch: _Patch) -> NDArray[np.float32]:
     """What is shown under the mask at the photo's resolution, float32 RGB (h, w, 3) in [0, 1] or a little more."""
     if edit.interior is None:
         return _spread(edit.paint, patch, cv2.INTER_CUBIC)
-    return _interior(edit.interior, mouth_interior.drawn(), None, edit.is_grey, patch)
+    return _interior(edit.interior, mouth_interior.drawn(), None, edit.tone, patch)
 
 
 def _interior(
     interior: NDArray[np.float32],
     chart: mouth_interior.Chart,
     throat_cm: float | None,
-    is_grey: bool,
+    tone: NDArray[np.float32] | None,
     patch: _Patch,
 ) -> NDArray[np.float32]:
     """The chart of a mouth's inside as the patch sees it, float32 RGB (h, w, 3) in [0, 1] or a little more.
@@ -323,7 +325,7 @@ def _interior(
     colours = chart.sample(place, px_per_cm) if throat_cm is None else chart.view(place, throat_cm, px_per_cm)
     colours = colours * np.float32(1 / 255)
     paint = colours * np.exp(log_light)
-    return paint.mean(axis=2, keepdims=True) if is_grey else paint
+    return paint if tone is None else toned(paint.mean(axis=2), tone)
 
 
 def fold_gain(image: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -346,7 +348,7 @@ def _fold_gain(edited: NDArray[np.float32], edit: Edit, patch: _Patch) -> NDArra
         edit.fold_chart, folds[..., 0], folds[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     gain = fold_gain(edited, ratio * folds[..., 2])
-    return gain.mean(axis=2, keepdims=True) if edit.is_grey else gain
+    return gain if edit.tone is None else gain.mean(axis=2, keepdims=True)
 
 
 def _show_cut(edited: NDArray[np.float32], image: NDArray[Any], edit: Edit, cut: Cut, strip: _Patch) -> None:
@@ -358,7 +360,7 @@ def _show_cut(edited: NDArray[np.float32], image: NDArray[Any], edit: Edit, cut:
     part = strip.part(rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
     inside = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
     if cut.interior is not None:
-        shown = _interior(cut.interior, cut.teeth.chart, cut.throat_cm, edit.is_grey, part) * np.float32(
+        shown = _interior(cut.interior, cut.teeth.chart, cut.throat_cm, edit.tone, part) * np.float32(
             np.iinfo(image.dtype).max
         )
     else:

@@ -23,6 +23,7 @@ from exprgan.edit.glasses import beside_glasses
 from exprgan.edit.proposals import Proposal
 from exprgan.edit.regions import crop_bounds, shift_matrix
 from exprgan.edit.teeth import check_teeth, teeth_for
+from exprgan.edit.tone import tone_of
 from exprgan.errors import NoFaceFound, UsageError
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import crop_matrix, warp_crop
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from exprgan.photos.credentials import Signer
 
 ImageInput = Path | str | bytes | Image.Image | NDArray[Any] | Photo
-_GREY_SPREAD = 4  # largest difference between the channels of a picture without colour, of 255
 _WINDOW_MARGIN_PX = 2  # photo pixels around a crop that belong to the part handed to the blend
 
 
@@ -149,7 +149,9 @@ class PreparedFace:
     index: int  # position in the list of faces
     matrix: NDArray[np.float64]  # (2, 3) photo to crop
     pixels: NDArray[np.uint8]  # (256, 256, 3) sRGB, the aligned crop
-    is_grey: bool  # the crop has no colour, so the edit must bring none
+    tone: (
+        NDArray[np.float32] | None
+    )  # of a crop without colours of its own, to which the edit must bring none
     regions: NDArray[np.float32] | None = None  # (1, 3, 256, 256) in [0, 1]: eyes, nose and mouth
     share: NDArray[np.float32] | None = None  # (256, 256) in [0, 1], soft mask of the face
     analysis: FaceAnalysis | None = None  # the face model's fit, in the frame of the crop
@@ -242,7 +244,7 @@ def apply(
             for face in scene.faces:
                 edit, note = propose(face)
                 if edit is not None:
-                    edit = edit.without_colour() if face.is_grey else edit
+                    edit = edit if face.tone is None else edit.in_tone(face.tone)
                     _carry_over(pixels, edit, face.matrix, scene.photo.pixel_profile)
                 outcomes[face.index] = replace(outcomes[face.index], note=note)
     return EditResult(pixels, tuple(outcomes), expression, float(strength), scene.photo, weights)
@@ -315,7 +317,7 @@ def _prepare_face(
         index=outcome.index,
         matrix=matrix,
         pixels=pixels,
-        is_grey=int(np.ptp(pixels, axis=2).max()) <= _GREY_SPREAD,
+        tone=tone_of(pixels),
         regions=regions,
         share=share,
         analysis=analysis,

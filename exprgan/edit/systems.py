@@ -16,6 +16,8 @@ from exprgan.edit.glasses import beside_glasses
 from exprgan.edit.parts import Parts, open_parts, segmenter_of
 from exprgan.edit.proposals import by_face_model
 from exprgan.edit.scene import PreparedFace
+from exprgan.edit.teeth import teeth_for
+from exprgan.edit.tone import tone_of
 from exprgan.expressions import EXPRESSIONS
 from exprgan.face_model.expression import Expression
 from exprgan.faces.detect import face_in_crop
@@ -126,7 +128,10 @@ class FaceModelSystem:
         if face is None:
             return pixels
         proposal = by_face_model(self.face_model, self.generator, face, amounts)
-        return pixels if proposal.edit is None else apply_edit(pixels, proposal.edit, UPRIGHT)
+        if proposal.edit is None:
+            return pixels
+        edit = proposal.edit if face.tone is None else proposal.edit.in_tone(face.tone)
+        return apply_edit(pixels, edit, UPRIGHT)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> PreparedFace | None:
         """The face in the middle of an aligned crop (256, 256, 3), or None."""
@@ -137,7 +142,8 @@ class FaceModelSystem:
         if self.segmenter is not None:
             logits, regions, _ = (np.asarray(part) for part in self.segmenter(signed(pixels)))
             analysis = beside_glasses(analysis, pixels, logits[0])
-        return PreparedFace(0, UPRIGHT, pixels, False, regions, analysis=analysis)
+        teeth = teeth_for(pixels, face, UPRIGHT, self.face_model, "auto", (pixels, analysis))
+        return PreparedFace(0, UPRIGHT, pixels, tone_of(pixels), regions, analysis=analysis, teeth=teeth)
 
 
 def load_system(

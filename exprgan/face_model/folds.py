@@ -1,9 +1,10 @@
 """Folds and shading that come with an expression, as a ratio image on the mesh's texture chart.
 
 A ratio image is the natural log of the luminance ratio expression / neutral, (192, 192) float32,
-row 0 at the forehead. Sources: the median log ratio of true smiles; the change of the normals and
-of the concavity of the sculpted skin surface under a fixed light from the front and above; drawn
-lines for brow, forehead and nasolabial folds.
+row 0 at the forehead. Sources: how photographs of smiles differ from others, measured for smooth and for creased
+skin (`exprgan.samples.smile_shading`); the median log ratio of true smiles, which is taken away with a photo's own; the
+change of the normals and of the concavity of the sculpted skin surface under a fixed light from the front and above;
+drawn lines for brow, forehead and nasolabial folds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ LIGHT = np.array([0.0, 0.62, 0.78])
 """Direction to the light, canonical frame, length 1: 38 degrees above the camera, as in rooms and outdoors."""
 SMILE_SCORE_OF_RATIO = 0.62
 """Score of the measured smile that the ratio image stands for."""
+SCORE_PER_SCULPTED, MOST_SMILE = 0.5, 1.0
+"""Score of the sculpted smile, and the score beyond which skin does not fold deeper."""
 FROWN_DEPTH = 0.21
 """Depth of the drawn frown lines; deeper ones look painted."""
 REMOVED_SMILE_SCORE = 0.75
@@ -45,6 +48,8 @@ class WrinkleModel:
         self.size = self.covered.shape[0]
         self.chart_px = basis.arrays["chart_xy"].astype(np.float64) * (self.size - 1)
         self.smile = basis.arrays["smile_log_ratio"].astype(np.float32)
+        same = np.stack([self.smile, self.smile]) / SMILE_SCORE_OF_RATIO
+        self.smile_shading = basis.arrays.get("smile_shading", same).astype(np.float32)
         self._skin = basis.arrays["skin_vertices"].astype(np.float32)
         self._skin_shapes = basis.arrays["skin_shapes"].astype(np.float32)
         self._quads = basis.arrays["skin_quads"].astype(int)
@@ -72,6 +77,15 @@ class WrinkleModel:
             ratio = ratio - self.smile * half * (score / REMOVED_SMILE_SCORE)
         return np.clip(ratio, -0.7, 0.3).astype(np.float32)
 
+    def shading(self, amounts: Amounts, creased: float) -> NDArray[np.float32]:
+        """Light (192, 192), natural log of the luminance's ratio, of a smile on skin that is creased, 0 to 1."""
+        smooth, rough = self.smile_shading
+        sides = [
+            half * min(MOST_SMILE, self._smile_share(amounts, side))
+            for half, side in zip(self._halves, "RL", strict=True)
+        ]
+        return (np.sum(sides, axis=0) * (smooth + creased * (rough - smooth))).astype(np.float32)
+
     def _shaded_ratio(self, sculpted: tuple[tuple[str, float], ...]) -> NDArray[np.float32]:
         """Ratio of the sculpted skin surface under the fixed light."""
         coefficients = np.zeros(len(self.basis.sculpted_names), np.float32)
@@ -88,7 +102,7 @@ class WrinkleModel:
         return (np.clip(ratio, -0.32, 0.10) * self.mask).astype(np.float32)
 
     def _drawn_ratio(self, amounts: Amounts) -> NDArray[np.float32]:
-        """Lines finer than the sculpture, and the folds of measured smiles."""
+        """Lines finer than the sculpture."""
         ratio = np.zeros((self.size, self.size), np.float32)
         for half, side in zip(self._halves, ("R", "L"), strict=True):
             lowered, inner, outer, sneer = (
@@ -103,14 +117,13 @@ class WrinkleModel:
             )
             ratio += half * self._lines["forehead"] * float(np.clip(outer + 0.35 * inner, 0, 1))
             ratio += half * self._lines["sneer"] * sneer
-            ratio += half * self.smile * self._smile_share(amounts, side)
         return ratio
 
     @staticmethod
     def _smile_share(amounts: Amounts, side: str) -> float:
-        """How much of the smile's folds shows on a side."""
+        """Score of the smile that shows on a side."""
         measured = amounts.measured.get("mouthSmileRight" if side == "R" else "mouthSmileLeft", 0.0)
-        return measured / SMILE_SCORE_OF_RATIO + 0.8 * amounts.sculpted.get(f"mouthSmile_{side}", 0.0)
+        return measured + SCORE_PER_SCULPTED * amounts.sculpted.get(f"mouthSmile_{side}", 0.0)
 
     def _build_halves(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Soft masks of the subject's right and left half; the right is on the chart's left."""

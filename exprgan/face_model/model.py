@@ -16,7 +16,7 @@ from exprgan.face_model.fit import FLAT, MEDIAPIPE, FaceAnalysis, FaceFitter, Tr
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.prior import Prior, PriorMaker
 from exprgan.face_model.regions import Regions
-from exprgan.face_model.skin import Skin, folds_on
+from exprgan.face_model.skin import Skin, creased_share, folds_on
 from exprgan.face_model.teeth import Teeth
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
@@ -130,7 +130,9 @@ class FaceModel:
             )
             own_smile = (right, left)
         drawn = self.wrinkles.log_ratio(amounts)
-        ratio = folds_on(self.skin.creases(image, analysis.landmarks_px), drawn)
+        creased = creased_share(image, analysis.landmarks_px)
+        shading = self.wrinkles.shading(amounts, creased)
+        ratio = folds_on(self.skin.creases(image, analysis.landmarks_px), drawn, shading)
         ratio += self.wrinkles.log_ratio(amounts, own_smile) - drawn
         share = self.share(analysis, amounts)
         return ratio if share is None else ratio * self.regions.on_chart(share)

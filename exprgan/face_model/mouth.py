@@ -20,10 +20,10 @@ from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
 LIP_MIDDLE = [13, 14]
-EDGE_BELOW_LIPS_CM = 0.31
+EDGE_BELOW_LIPS_CM = 0.40
 """The upper incisors' edge is this far below the line of the closed lips."""
 TEETH_BEHIND_LIPS_CM = 0.3
-OVERBITE_CM = 0.2
+OVERBITE_CM = 0.29
 """How far the upper incisors cover the lower ones while the jaw is shut."""
 JAW_PER_CHIN = 1.2
 """The lower incisors' way down for each cm of the mesh's chin, whose skin follows the jaw in part."""
@@ -32,6 +32,12 @@ SMILE_ARC_PER_CM = 0.042
 """The edges of the upper teeth rise to the sides: cm for each squared cm."""
 ARCH = (0.20, 0.03)
 """Depth of the arch behind its front: first a factor on x**2, then on x**4, in cm."""
+CHEEKS_TO_TEETH = 2.5
+"""How much more the light changes across teeth than from cheek to cheek, by logs, over the same way.
+
+Where incisors end, how much darker side and lower teeth are, and this, are what fits photographs of smiles best
+(open-faces train, 247 frontal ones).
+"""
 LEAST_FACING = 0.35
 """Of what the front shows to the camera; how little the side of a turned arch may show."""
 _LADDER = np.linspace(-3.2, 3.2, 641)
@@ -136,5 +142,7 @@ def light_across(
         height, width = grey.shape
         sides.append((float(x), float(grey[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]) + 1))
     (x0, left), (x1, right) = sides
-    slope = np.clip(0.6 * np.log(right / left), -0.5, 0.5) / max(abs(x1 - x0), 1.0) * np.sign(x1 - x0)
+    slope = (
+        np.clip(CHEEKS_TO_TEETH * np.log(right / left), -1.0, 1.0) / max(abs(x1 - x0), 1.0) * np.sign(x1 - x0)
+    )
     return slope * (columns - (x0 + x1) / 2)

@@ -31,7 +31,7 @@ CROWN_CM = 1.2
 EDGE_SEARCH_CM = (0.45, 0.40)
 """The incisal edge is looked for so far above and below the chart's."""
 MOST_YAW_DEG = 25.0
-REDDEST = 1.12
+REDDEST = 1.15
 """Of red to green, against drawn teeth; beyond, it is lips or gums that are seen."""
 LEAST_GAP = 0.06
 """Of the lips at their widest, as a share of the mouth's width."""

@@ -24,6 +24,10 @@ DRAWN_ON_SMOOTH = 0.55
 """Share of the drawn folds that shows on smooth skin."""
 DEEPENED = 0.9
 """How much deeper own creases become where the skin folds fully."""
+SMOOTH_CHEEKS, CREASED_CHEEKS = 0.0075, 0.027
+"""`roughness` of smooth and of creased cheeks, a fifth of the faces of open-faces train being beyond either."""
+SHADED_FOLD = 0.4
+"""How far measured shading, which is softer, counts as folds."""
 FULL_FOLD = 0.12
 """Strength of the folds, natural log, from which own creases are deepened fully."""
 
@@ -48,8 +52,10 @@ class Skin:
             cv2.fillPoly(free, [cv2.convexHull(np.rint(chart_px[list(brow)]).astype(np.int32))], 0)
         self._mask = mask * cv2.GaussianBlur(cv2.erode(free, np.ones((5, 5))), (0, 0), 1.5)
 
-    def creases(self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Depth (size, size) of a face's creases on the chart, natural log, 0 where there are none.
+    def log_luminance(
+        self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """A face on the chart, (size, size): natural log of its luminance, 0 off the skin, and where there is skin.
 
         Args:
             image: sRGB uint8 (height, width, 3).
@@ -64,7 +70,16 @@ class Skin:
         seen = cv2.remap(
             grey, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        log = np.where(covered, np.log(seen + 8), 0).astype(np.float32)
+        return np.where(covered, np.log(seen + 8), 0).astype(np.float32), covered
+
+    def creases(self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Depth (size, size) of a face's creases on the chart, natural log, 0 where there are none.
+
+        Args:
+            image: sRGB uint8 (height, width, 3).
+            landmarks_px: (468+, 2+) in its pixels.
+        """
+        log, covered = self.log_luminance(image, landmarks_px)
         known = covered.astype(np.float32)
         fine, coarse = (
             cv2.GaussianBlur(log, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-3)
@@ -73,18 +88,37 @@ class Skin:
         return (np.clip(coarse - fine, 0, DEEPEST) * self._mask * known).astype(np.float32)
 
 
-def folds_on(creases: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
+def roughness(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:
+    """How strong folds and pores of the cheeks are, as a share of their brightness, in a crop of 256 px."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = cv2.GaussianBlur(grey, (0, 0), 1.0) - cv2.GaussianBlur(grey, (0, 0), 3.2)
+    share = np.abs(fine) / (cv2.GaussianBlur(grey, (0, 0), 6.4) + 10)
+    cheeks = share[raster.cheek_mask(image.shape, landmarks_px)]
+    return float(np.median(cheeks)) if len(cheeks) else 0.0
+
+
+def creased_share(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:
+    """How creased (0 to 1) cheeks in a crop of 256 px are, from the smoothest to the roughest fifth of faces."""
+    rough = roughness(image, landmarks_px)
+    return float(np.clip((rough - SMOOTH_CHEEKS) / (CREASED_CHEEKS - SMOOTH_CHEEKS), 0, 1))
+
+
+def folds_on(
+    creases: NDArray[np.float32], log_ratio: NDArray[np.float32], shading: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """An expression's folds on skin that has creases: drawn ones as far as it has, its own ones deeper.
 
     Args:
         creases: Of `Skin.creases`.
         log_ratio: What the expression draws on any skin, natural log of the luminance's ratio.
+        shading: The same, measured on skin like this.
     """
-    where = np.clip(cv2.GaussianBlur(np.abs(log_ratio), (0, 0), COARSE_PX) / FULL_FOLD, 0, 1)
+    folding = np.abs(log_ratio) + SHADED_FOLD * np.maximum(-shading, 0)
+    where = np.clip(cv2.GaussianBlur(folding, (0, 0), COARSE_PX) / FULL_FOLD, 0, 1)
     total = float(where.sum())
     if total < 1:
-        return log_ratio
+        return log_ratio + shading
     depth = float((creases * where).sum()) / total
     age = float(np.clip((depth - SMOOTH) / (CREASED - SMOOTH), 0, 1))
     drawn = DRAWN_ON_SMOOTH + (1 - DRAWN_ON_SMOOTH) * age
-    return (drawn * log_ratio - DEEPENED * where * creases).astype(np.float32)
+    return (drawn * log_ratio + shading - DEEPENED * where * creases).astype(np.float32)

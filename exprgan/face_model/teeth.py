@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from exprgan.face_model import raster
 from exprgan.face_model.fit import FaceAnalysis
+from exprgan.face_model.skin import roughness
 from exprgan.face_model.uneven import Uneven, uneven_of
 from exprgan.face_parts import DENTITIONS
 from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
-CHART_RGB = np.array([195.0, 184.0, 169.0])
+CHART_RGB = np.array([200.5, 189.5, 172.5])
 """Median colour of the front teeth of the first chart under the shadow of the lips, in real smiles."""
 WHITES = {"L": (0.139, 0.273, 0.358, 22.6), "a": (0.125, 0.239, 1.1), "b": (0.583, 0.226, 2.8)}
 NO_WHITES = {"L": (0.396, 0.355, 23.9), "a": (0.260, 1.4), "b": (0.417, 1.7)}
@@ -29,9 +30,12 @@ LIMITS = ((35, 92), (-1, 8), (0, 15))
 """Of L, a and b: beyond, eyes and skin mislead more often than teeth are so coloured."""
 REDDEST_WHITES = 14.0
 """In a of CIELAB; beyond, it is lids that are seen."""
-CHILD_HEIGHT, CHILD_ROUGHNESS = 3.1, 0.02
-"""Heights of nose, mouth and chin below the eyes, summed, in distances of the eyes (3 % of faces have less, most of
-them children), and the roughness of cheeks that is too much for a child."""
+CHILD_IRIS, IRIS_PER_HEIGHT, USUAL_HEIGHT, CHILD_LEAST = 6.35, 3.0, 3.4, 6.95
+"""Irises hardly grow with a face, so a child's are large for it: their radius in units of the pose, and what each
+height below the eyes takes from it (heights of nose, mouth and chin, summed, in distances of the eyes). A tenth of the
+faces of open-faces train is beyond, of which some four in five are children as far as can be seen."""
+CHILD_ROUGHNESS = 0.035
+"""Of the cheeks, which is too much for a child."""
 FORMS = (1.235, 1.297)
 """Width of the face to the chin's height below the eyes; each a third of the faces of open-faces train is beyond."""
 LEAST_WHITES_PX = 12
@@ -67,7 +71,10 @@ def suiting(image: NDArray[np.uint8], analysis: FaceAnalysis) -> Teeth:
     eyes = float(np.linalg.norm(right - left))
     level = (right[1] + left[1]) / 2
     down = level - shape[[2, 13, mesh.CHIN], 1]
-    if down.sum() / eyes < CHILD_HEIGHT and _roughness(image, analysis.landmarks_px) < CHILD_ROUGHNESS:
+    if (
+        _is_child(analysis, float(down.sum()) / eyes)
+        and roughness(image, analysis.landmarks_px) < CHILD_ROUGHNESS
+    ):
         return Teeth("young", uneven=uneven_of(shape))
     form = float(np.linalg.norm(shape[234] - shape[454])) / down[2]
     narrow, wide = FORMS
@@ -75,13 +82,14 @@ def suiting(image: NDArray[np.uint8], analysis: FaceAnalysis) -> Teeth:
     return Teeth(name, uneven=uneven_of(shape))
 
 
-def _roughness(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:
-    """How strong the folds and pores of the cheeks are, as a share of their brightness."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = cv2.GaussianBlur(grey, (0, 0), 1.0) - cv2.GaussianBlur(grey, (0, 0), 3.2)
-    share = np.abs(fine) / (cv2.GaussianBlur(grey, (0, 0), 6.4) + 10)
-    cheeks = share[raster.cheek_mask(image.shape, landmarks_px)]
-    return float(np.median(cheeks)) if len(cheeks) else 0.0
+def _is_child(analysis: FaceAnalysis, height: float) -> bool:
+    points = analysis.landmarks_px
+    radii = [
+        np.linalg.norm(points[first + 1 : first + 5, :2] - points[first, :2], axis=1).mean()
+        for first in (mesh.RIGHT_IRIS_CENTRE, mesh.LEFT_IRIS_CENTRE)
+    ]
+    iris = float(max(radii)) / analysis.pose.unit_px
+    return iris > CHILD_IRIS and iris - IRIS_PER_HEIGHT * (height - USUAL_HEIGHT) > CHILD_LEAST
 
 
 def log_light(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> NDArray[np.float64]:

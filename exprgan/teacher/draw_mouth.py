@@ -29,6 +29,9 @@ GUM = np.array([186, 104, 100], np.float32)
 CONTACT = np.array([128, 92, 76], np.float32)
 CAVITY = np.array([44, 17, 16], np.float32)
 TONGUE = np.array([172, 88, 84], np.float32)
+SQUARER_EDGE, SIDE_STAIN = 0.7, 0.4
+"""By how much outlines are squarer at the edge, and how far the colour of canines and of what stands behind them goes
+towards that of the necks."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class Dentition:
 
 
 UPPER = (
-    (0.86, 1.06, 0.00, 0.00, 4.5, 1.00),
-    (0.63, 0.89, 0.09, 0.05, 3.4, 0.97),
-    (0.77, 1.03, 0.01, 0.50, 3.0, 0.93),
-    (0.70, 0.88, 0.07, 0.40, 3.0, 0.94),
-    (0.68, 0.80, 0.11, 0.35, 3.0, 0.93),
-    (1.00, 0.74, 0.14, 0.25, 3.4, 0.92),
+    (0.86, 1.14, 0.00, 0.00, 4.5, 1.00),
+    (0.63, 0.96, 0.09, 0.05, 3.4, 0.97),
+    (0.77, 1.10, 0.01, 0.50, 3.0, 0.93),
+    (0.70, 0.94, 0.07, 0.40, 3.0, 0.94),
+    (0.68, 0.86, 0.11, 0.35, 3.0, 0.93),
+    (1.00, 0.80, 0.14, 0.25, 3.4, 0.92),
 )
 LOWER = (
     (0.53, 0.90, 0.00, 0.00, 4.2, 0.97),
@@ -217,9 +220,9 @@ def draw(name: str) -> NDArray[np.uint8]:
     chosen = SETS[name]
     _draw_arch(picture, u, UPPER_EDGE_CM - v, chosen.upper, chosen)
     _draw_arch(picture, u, v - LOWER_EDGE_CM, chosen.lower, chosen)
-    picture *= (1 - 0.10 * _smooth(v, LOWER_EDGE_CM - 0.1, LOWER_EDGE_CM + 0.1))[..., None]
+    picture *= (1 - 0.28 * _smooth(v, LOWER_EDGE_CM - 0.1, LOWER_EDGE_CM + 0.1))[..., None]
     # less light comes to the side teeth, which stand behind the corners of the mouth
-    picture *= (1 - 0.52 * _smooth(np.abs(u), 1.5, 4.3))[..., None]
+    picture *= (1 - 0.46 * _smooth(np.abs(u), 1.2, 4.3))[..., None]
     size = (width // SUPERSAMPLE, height // SUPERSAMPLE)
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
@@ -318,14 +321,17 @@ def _draw_tooth(
     middle = (1 + edge) / 2
     across = np.abs(a / half)
     along = np.abs((b - middle) / ((1 - edge) / 2))
-    outline = across**tooth.roundness + along ** (tooth.roundness + 1.5)
+    # corners are squarer at the edge than at the neck
+    power = tooth.roundness * (1 + SQUARER_EDGE * (1 - _smooth(b, 0.3, 0.7)))
+    outline = across**power + along ** (power + 1.5)
     thickness = 0.022 / min(tooth.width, height)
-    cover = 1 - _smooth(outline ** (1 / tooth.roundness), 1 - thickness * 1.2, 1 + thickness * 0.4)
+    cover = 1 - _smooth(outline ** (1 / power), 1 - thickness * 1.2, 1 + thickness * 0.4)
 
     colour = TOOTH + (TOOTH_NECK - TOOTH) * (0.75 * _smooth(b, 0.55, 1.05))[..., None]
     translucent = 0.55 * _smooth(0.22 - b + 0.02, 0.0, 0.2) * (0.5 if tooth.point > 0.1 else 1.0)
     colour = colour + (TOOTH_EDGE - colour) * translucent[..., None]
-    colour = colour + chosen.stain * (TOOTH_NECK - colour)
+    stain = chosen.stain + SIDE_STAIN * float(np.interp(abs(tooth.centre), (0.8, 2.2), (0, 1)))
+    colour = colour + stain * (TOOTH_NECK - colour)
     # curvature: light falls off towards the sides, more on the side away from the midline
     light = 1.0 - 0.05 * across**2 - 0.15 * across**9 - 0.05 * np.clip(a_out, 0, 1)
     light = light - 0.10 * _smooth(b, 0.75, 1.1) - 0.05 * _smooth(0.12 - b, 0, 0.12)

@@ -72,7 +72,8 @@ class CorrectionConfig:
         "none"  # masks from landmarks; frozen or joint: the segmenter's, which learns if joint
     )
     segmenter_lr_share: float = 0.1  # of the generator's learning rate
-    architecture: dict[str, Any] = field(default_factory=dict)
+    global_widths: tuple[int, ...] = (32, 128, 128, 128)  # of the generator, see there
+    local_widths: tuple[int, ...] = (32, 64)
 
     def __post_init__(self) -> None:
         if self.masks not in MASKS:
@@ -84,8 +85,8 @@ class CorrectionConfig:
     @property
     def arguments(self) -> dict[str, Any]:
         """Of the generator."""
-        local = {} if self.local_branches else {"local_widths": ()}
-        return {**self.architecture, **local, "masks": self.masks}
+        local = self.local_widths if self.local_branches else ()
+        return {"global_widths": self.global_widths, "local_widths": local, "masks": self.masks}
 
     @property
     def description(self) -> dict[str, Any]:

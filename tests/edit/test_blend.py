@@ -17,6 +17,7 @@ def arrays_of(maps: EditMaps) -> dict[str, np.ndarray]:
     return {name: part.numpy() for name, part in maps._asdict().items() if part is not None}
 
 
+GREY = np.repeat(np.linspace(0, 1, 256, dtype=np.float32)[:, None], 3, axis=1)
 MATRIX = np.array([[0.6, 0.05, -40.0], [-0.05, 0.6, -25.0]])
 
 
@@ -146,15 +147,25 @@ def test_residual_stays_on_the_face_and_fades_towards_its_border(photo: np.ndarr
     assert np.abs(np.diff(added[60:])).max() < 0.012 * np.iinfo(photo.dtype).max
 
 
-def test_residual_of_a_grey_edit_has_no_colour() -> None:
+def test_residual_of_an_edit_in_grey_has_no_colour() -> None:
     photo = np.full((256, 256, 3), 120, np.uint8)
-    result = apply_edit(photo, residual_edit(0.3).without_colour(), np.eye(2, 3))
+    result = apply_edit(photo, residual_edit(0.3).in_tone(GREY), np.eye(2, 3))
     assert np.ptp(result, axis=2).max() == 0
     assert result[160, 128, 0] == 120 + round(0.3 / 2 / 3 * 255)
 
 
 def test_residual_too_small_to_be_seen_changes_nothing(photo: np.ndarray) -> None:
     np.testing.assert_array_equal(apply_edit(photo, residual_edit(0.015), MATRIX), photo)
+
+
+def test_interior_is_shown_in_the_photos_tone() -> None:
+    sepia = GREY * (1.0, 0.9, 0.7)
+    result = apply_edit(
+        np.full((256, 256, 3), 120, np.uint8), interior_edit(180).in_tone(sepia), np.eye(2, 3)
+    )
+    inside = result[176:184, 110:146].astype(float)
+    np.testing.assert_allclose(inside[..., 1:], inside[..., :1] * (0.9, 0.7), atol=1.5)
+    assert np.ptp(inside[..., 0]) > 60
 
 
 def interior_edit(px: float) -> Edit:
@@ -183,8 +194,8 @@ def test_interior_is_drawn_at_the_photos_resolution() -> None:
     assert np.abs(np.diff(smooth[6 * 174, 6 * 110 : 6 * 146].astype(float).mean(axis=1))).max() < steps.max()
 
 
-def test_interior_of_a_grey_edit_has_no_colour() -> None:
+def test_interior_of_an_edit_in_grey_has_no_colour() -> None:
     photo = np.full((256, 256, 3), 120, np.uint8)
-    result = apply_edit(photo, interior_edit(180).without_colour(), np.eye(2, 3))
+    result = apply_edit(photo, interior_edit(180).in_tone(GREY), np.eye(2, 3))
     assert np.ptp(result, axis=2).max() == 0
     assert np.ptp(result) > 60

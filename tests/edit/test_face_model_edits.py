@@ -164,6 +164,16 @@ def test_a_photo_without_colour_gets_none(editor: Editor, scene: Scene) -> None:
         assert not np.ptp(result.image, axis=2).any()
 
 
+def test_a_toned_photo_keeps_its_tone(editor: Editor, scene: Scene) -> None:
+    grey = scene.photo.pixels.mean(axis=2, keepdims=True)
+    sepia = np.rint(grey * (1.0, 0.93, 0.82)).astype(np.uint8)
+    for expression in ("happy", "surprise"):
+        result = editor.edit(sepia, expression).image.astype(float)
+        assert (result != sepia).any()
+        off = np.abs(result[..., 1:] - result[..., :1] * (0.93, 0.82))
+        assert off.max() < 8
+
+
 def test_models_of_the_eight_refuse_the_rest(run_cli: RunCli, sample_path: Path, tmp_path: Path) -> None:
     for words in (["--au", "12=1"], ["--to", "happy+sad"], ["--to", "happy", "--region", "mouth"]):
         result = run_cli("edit", sample_path, "-o", tmp_path / "o", "--model", "unified", *words)

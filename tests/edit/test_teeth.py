@@ -136,7 +136,7 @@ def test_places_lead_to_pixels_and_back(scene: Scene) -> None:
 
 def smiling(editor: Editor, path: Path, teeth: str) -> NDArray[np.uint8]:
     """A photo of a wide smile with known teeth."""
-    wide = Expression.parse(None, {"mouthUpperUp": 0.8, "smile": 1.0})
+    wide = Expression.parse(None, {"mouthUpperUp": 0.8, "mouthLowerDown": 0.5, "smile": 1.0})
     return editor.edit(path, wide, teeth=teeth).image
 
 

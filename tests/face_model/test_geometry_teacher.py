@@ -97,8 +97,9 @@ def test_the_bundled_basis_is_the_one_that_was_made(teacher_dir: Path, faces: Re
     bundled, made = FaceBasis.load(), FaceBasis.load(teacher_dir)
     assert bundled.sculpted_names == made.sculpted_names
     assert bundled.measured_names == made.measured_names
-    for name, array in bundled.arrays.items():
-        np.testing.assert_array_equal(array, made.arrays[name])
+    assert set(bundled.arrays) - set(made.arrays) == {"smile_shading"}  # measured later
+    for name in set(bundled.arrays) & set(made.arrays):
+        np.testing.assert_array_equal(bundled.arrays[name], made.arrays[name])
     results = [render(GeometryTeacher(source), faces, 0, "disgust", 0.9)[2] for source in (None, teacher_dir)]
     np.testing.assert_array_equal(results[0].image, results[1].image)
     np.testing.assert_array_equal(results[0].prior.flow_px, results[1].prior.flow_px)

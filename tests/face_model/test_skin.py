@@ -8,7 +8,16 @@ import pytest
 from numpy.typing import NDArray
 
 from exprgan.face_model.model import FaceModel
-from exprgan.face_model.skin import CREASED, DEEPENED, DEEPEST, DRAWN_ON_SMOOTH, FULL_FOLD, folds_on
+from exprgan.face_model.skin import (
+    CREASED,
+    DEEPENED,
+    DEEPEST,
+    DRAWN_ON_SMOOTH,
+    FULL_FOLD,
+    SHADED_FOLD,
+    creased_share,
+    folds_on,
+)
 from exprgan.faces import mesh
 
 SIZE = 256
@@ -67,12 +76,31 @@ def test_brows_eyes_and_lips_are_no_creases(model: FaceModel, points: NDArray[np
 def test_smooth_skin_gets_faint_folds_and_creased_skin_deeper_ones() -> None:
     ratio = np.zeros((64, 64), np.float32)
     ratio[20:40, 20:40] = -2 * FULL_FOLD
-    smooth = folds_on(np.zeros_like(ratio), ratio)
+    none = np.zeros_like(ratio)
+    smooth = folds_on(none, ratio, none)
     np.testing.assert_allclose(smooth, DRAWN_ON_SMOOTH * ratio, atol=1e-6)
     creases = np.zeros_like(ratio)
     creases[20:40] = 2 * CREASED
-    old = folds_on(creases, ratio)
+    old = folds_on(creases, ratio, none)
     assert old[30, 30] == pytest.approx(ratio[30, 30] - DEEPENED * 2 * CREASED, abs=2e-3)
     assert abs(float(old[30, 60])) < 1e-3  # creases that are not folded stay
-    none = np.zeros_like(ratio)
-    np.testing.assert_array_equal(folds_on(creases, none), none)
+    np.testing.assert_array_equal(folds_on(creases, none, none), none)
+
+
+def test_measured_shading_shows_in_full_and_deepens_creases_where_it_is_dark() -> None:
+    none = np.zeros((64, 64), np.float32)
+    creases, shading = none.copy(), none.copy()
+    creases[20:40] = CREASED
+    shading[:, :32], shading[:, 32:] = -FULL_FOLD / SHADED_FOLD, 0.1
+    np.testing.assert_allclose(folds_on(none, none, shading), shading, atol=1e-6)
+    folds = folds_on(creases, none, shading)
+    assert folds[30, 10] == pytest.approx(shading[30, 10] - DEEPENED * CREASED, abs=2e-3)
+    assert folds[30, 55] == pytest.approx(0.1, abs=2e-3)
+
+
+def test_creased_skin_is_told_from_smooth_skin(points: NDArray[np.float64]) -> None:
+    even = np.full((SIZE, SIZE, 3), 140, np.uint8)
+    assert creased_share(even, points) == 0
+    rng = np.random.default_rng(0)
+    rough = np.clip(even + rng.normal(0, 24, (SIZE, SIZE, 1)), 0, 255).astype(np.uint8)
+    assert creased_share(rough, points) == 1

@@ -28,7 +28,7 @@ from exprgan.training.loop import LoopConfig, Trainer
 
 SMALL = {"global_widths": (16, 16), "local_widths": (16, 16)}
 ADVERSARIAL = CorrectionConfig(
-    loss=CorrectionLossWeights(lambda_adv=0.1, lambda_matching=1.0), mix=PriorMix(reals=2), architecture=SMALL
+    loss=CorrectionLossWeights(lambda_adv=0.1, lambda_matching=1.0), mix=PriorMix(reals=2), **SMALL
 )
 
 
@@ -160,9 +160,7 @@ def test_a_segmenter_that_takes_part_learns_its_own_labels() -> None:
     weights = CorrectionLossWeights(
         lambda_flow=0, lambda_image=0, lambda_gradient=0, lambda_size=0, lambda_seg=1
     )
-    task = CorrectionTask(
-        None, CorrectionConfig(loss=weights, segmenter_training="joint", architecture=SMALL)
-    )  # type: ignore[arg-type]
+    task = CorrectionTask(None, CorrectionConfig(loss=weights, segmenter_training="joint", **SMALL))  # type: ignore[arg-type]
     system, samples = trained_end_to_end(task), batch(2)
     samples["labels"][:] = 3
     (turn,) = task.turns(system)
@@ -193,7 +191,7 @@ def test_a_run_with_a_segmenter_starts_from_a_generator_alone(tmp_path: Path) ->
     torch.nn.init.normal_(alone.global_branch.head.weight, std=0.02)  # type: ignore[union-attr,arg-type]
     save_file(alone.state_dict(), tmp_path / "alone.safetensors")
     segmenter = build("unet").state_dict()
-    config = CorrectionConfig(segmenter_training="joint", architecture=SMALL)
+    config = CorrectionConfig(segmenter_training="joint", **SMALL)
     trainer = Trainer(CorrectionTask(None, config, segmenter), LoopConfig(), tmp_path / "run")  # type: ignore[arg-type]
     trainer.load_weights(tmp_path / "alone.safetensors")
     state = trainer.ema.state_dict()
@@ -206,7 +204,7 @@ def test_a_run_with_a_segmenter_starts_from_a_generator_alone(tmp_path: Path) ->
 
 @pytest.mark.parametrize("masks", ["hard", "box"])
 def test_hard_masks_and_boxes_are_part_of_the_generator(masks: str) -> None:
-    config = CorrectionConfig(masks=masks, architecture=SMALL)
+    config = CorrectionConfig(masks=masks, **SMALL)
     task = CorrectionTask(None, config)  # type: ignore[arg-type]
     system, samples = trained(task), batch()
     assert isinstance(system.generator, CorrectionGenerator)
@@ -220,7 +218,7 @@ def test_hard_masks_and_boxes_are_part_of_the_generator(masks: str) -> None:
 
 
 def test_without_local_branches_regions_reach_the_global_one_alone() -> None:
-    config = CorrectionConfig(local_branches=False, architecture=SMALL)
+    config = CorrectionConfig(local_branches=False, **SMALL)
     system = CorrectionTask(None, config).build()  # type: ignore[arg-type]
     assert isinstance(system, CorrectionSystem)
     assert len(system.generator.local_branches) == 0  # type: ignore[arg-type]
