@@ -25,8 +25,12 @@ SMILE_SCORE_OF_RATIO = 0.62
 """Score of the measured smile that the ratio image stands for."""
 SCORE_PER_SCULPTED, MOST_SMILE = 0.5, 1.0
 """Score of the sculpted smile, and the score beyond which skin does not fold deeper."""
+SMILE_LINE = (0.35, 0.7)
+"""Depth of the line along a smile's fold on smooth and on creased skin: means over people show none, as no two have it
+in the same place. Without it the finest contrasts there are two thirds of those of photographs, with it three quarters."""
 FROWN_DEPTH = 0.21
 """Depth of the drawn frown lines; deeper ones look painted."""
+NOSE_WING, BESIDE_MOUTH = 129, 216
 REMOVED_SMILE_SCORE = 0.75
 """Score of a photo's own smile at which the whole ratio is taken out: rather a trace left than skin brightened."""
 
@@ -61,6 +65,7 @@ class WrinkleModel:
         self._rest_shading, self._rest_hollow = self._shade(self._skin)
         self.mask = self._build_mask()
         self._lines = self._draw_lines()
+        self._smile_line = self._draw_smile_line()
         self._halves = self._build_halves()
         self._sculpted_ratio = lru_cache(maxsize=64)(self._shaded_ratio)
 
@@ -84,7 +89,9 @@ class WrinkleModel:
             half * min(MOST_SMILE, self._smile_share(amounts, side))
             for half, side in zip(self._halves, "RL", strict=True)
         ]
-        return (np.sum(sides, axis=0) * (smooth + creased * (rough - smooth))).astype(np.float32)
+        on_smooth, on_creased = SMILE_LINE
+        line = self._smile_line * (on_smooth + creased * (on_creased - on_smooth))
+        return (np.sum(sides, axis=0) * (smooth + creased * (rough - smooth) + line)).astype(np.float32)
 
     def _shaded_ratio(self, sculpted: tuple[tuple[str, float], ...]) -> NDArray[np.float32]:
         """Ratio of the sculpted skin surface under the fixed light."""
@@ -179,6 +186,18 @@ class WrinkleModel:
         dark = cv2.GaussianBlur(line, (0, 0), width * 0.8)
         flank = cv2.GaussianBlur(line, (0, 0), width * 2.2)
         return -depth * dark + depth * 0.55 * flank
+
+    def _draw_smile_line(self) -> NDArray[np.float32]:
+        """A line of depth 1 on each side where the measured shading of smiles is darkest, from the nose down."""
+        shading = cv2.GaussianBlur(self.smile_shading.mean(axis=0), (0, 0), 1.5)
+        at, middle = self.chart_px, self.size // 2
+        rows = range(round(at[NOSE_WING][1]), round(at[BESIDE_MOUTH][1]) + 1)
+        right = np.array([(np.argmin(shading[row, :middle]), row) for row in rows], np.float64)
+        right[:, 0] = np.polyval(np.polyfit(right[:, 1], right[:, 0], 2), right[:, 1])
+        left = (self.size - 1, 0) + right * (-1, 1)
+        line = self._stroke(list(right), 1.0, 1.0) + self._stroke(list(left), 1.0, 1.0)
+        depth = np.maximum(-shading, 0)
+        return (line * np.sqrt(depth / max(float(depth.max()), 1e-6)) * self.mask).astype(np.float32)
 
     def _draw_lines(self) -> dict[str, NDArray[np.float32]]:
         """Lines (192, 192) that the sculpture is too coarse for, at amount 1; offsets are chart pixels, y down."""

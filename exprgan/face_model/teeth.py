@@ -30,6 +30,8 @@ LIMITS = ((35, 92), (-1, 8), (0, 15))
 """Of L, a and b: beyond, eyes and skin mislead more often than teeth are so coloured."""
 REDDEST_WHITES = 14.0
 """In a of CIELAB; beyond, it is lids that are seen."""
+MOST_YELLOWER = 5.0
+"""In b of CIELAB, than the cheeks; beyond, it is glasses or a background that is seen."""
 CHILD_IRIS, IRIS_PER_HEIGHT, USUAL_HEIGHT, CHILD_LEAST = 6.35, 3.0, 3.4, 6.95
 """Irises hardly grow with a face, so a child's are large for it: their radius in units of the pose, and what each
 height below the eyes takes from it (heights of nose, mouth and chin, summed, in distances of the eyes). A tenth of the
@@ -107,6 +109,8 @@ def colour_of(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> ND
     middle, lightest = np.percentile(_lab(image[face > 0])[:, 0], (50, 98))
     cheek = np.median(_lab(cheeks), axis=0)
     white = whites_of(image, landmarks_px)
+    if white is not None and white[2] > cheek[2] + MOST_YELLOWER:
+        white = None
     seen = {"L": [middle, lightest, 1], "a": [cheek[1], 1], "b": [cheek[2], 1]}
     if white is not None:
         seen = {name: [value, *seen[name]] for name, value in zip(seen, white, strict=True)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 CENTRES_CM = np.array([-3.35, -2.6, -1.9, -1.18, -0.43, 0.43, 1.18, 1.9, 2.6, 3.35])
 """Of the upper teeth, along the arch."""
-LONGER_CM, ASIDE_CM, LIGHTER, LOWER_CM = 0.045, 0.04, 0.06, 0.09
+LONGER_CM, ASIDE_CM, LIGHTER, LOWER_CM = 0.055, 0.04, 0.04, 0.09
 """Standard deviations: of a tooth's edge and place, of the log of its light, of how far all stand below the lips (of
 which photographs show .17)."""
 FORM = (

@@ -39,7 +39,7 @@ FADE_SHARE = 0.05
 def measure(faces: OpenFaces, model: FaceModel) -> NDArray[np.float32]:
     """Log of the luminance's ratio (2, size, size) for a smile's score of 1, of smooth and of creased cheeks."""
     charts, smiles, creased, beside, forms = [], [], [], [], []
-    light = _Light(model.wrinkles.mask)
+    light = BroadLight(model.wrinkles.mask)
     for row in faces.indices("train"):
         if float(faces.rows[row]["sharpness"]) < LEAST_SHARPNESS:
             continue
@@ -59,7 +59,7 @@ def measure(faces: OpenFaces, model: FaceModel) -> NDArray[np.float32]:
     smile, share = np.array(smiles), np.array(creased)
     form = np.linalg.svd(np.array(forms) - np.mean(forms, axis=0), full_matrices=False)[0][:, :FORM_MODES]
     causes = np.column_stack([smile * (1 - share), smile * share, share, form * len(form) ** 0.5, beside])
-    maps = _regressed(causes, np.array(charts))[:2] * _reach(model)
+    maps = _regressed(causes, np.array(charts))[:2] * reach(model)
     return ((maps + maps[:, :, ::-1]) / 2).astype(np.float32)
 
 
@@ -70,7 +70,7 @@ def _score(model: FaceModel, scores: NDArray[np.float64], name: str) -> float:
     return float(scores[places].mean())
 
 
-class _Light:
+class BroadLight:
     """The light on a chart as a quadratic of the place, fitted to skin alone."""
 
     def __init__(self, mask: NDArray[np.float32]) -> None:
@@ -94,7 +94,7 @@ def _regressed(causes: NDArray[np.float64], charts: NDArray[np.float16]) -> NDAr
     return np.stack([np.tensordot(line, charts.astype(np.float32), 1) for line in solver[:-1]])
 
 
-def _reach(model: FaceModel) -> NDArray[np.float64]:
+def reach(model: FaceModel) -> NDArray[np.float64]:
     """Where (size, size) the map counts: skin below the eyes, between the temples.
 
     Above, people who smile in photographs differ by their brows and hair from those who do not.

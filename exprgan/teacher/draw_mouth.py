@@ -26,7 +26,7 @@ TOOTH = np.array([226, 214, 196], np.float32)
 TOOTH_EDGE = np.array([212, 208, 203], np.float32)
 TOOTH_NECK = np.array([208, 184, 150], np.float32)
 GUM = np.array([186, 104, 100], np.float32)
-CONTACT = np.array([128, 92, 76], np.float32)
+CONTACT = np.array([150, 122, 100], np.float32)
 CAVITY = np.array([44, 17, 16], np.float32)
 TONGUE = np.array([172, 88, 84], np.float32)
 SQUARER_EDGE, SIDE_STAIN = 0.7, 0.4
@@ -317,7 +317,7 @@ def _draw_tooth(
     half = 1.0 - 0.20 * _smooth(b, 0.35, 1.15) - 0.05 * _smooth(0.25 - b, 0.0, 0.25) * (a_out > 0)
     edge = 0.20 * tooth.point * np.abs(a - 0.08 * np.sign(tooth.centre)) ** 1.3
     edge = edge + 0.07 * np.clip(a_out, 0, 1) ** 3  # the outer corner is rounder
-    edge = edge + 0.06 * np.abs(a) ** 7  # and between the corners of neighbours is a notch
+    edge = edge + 0.09 * np.abs(a) ** 7  # and between the corners of neighbours is a notch
     middle = (1 + edge) / 2
     across = np.abs(a / half)
     along = np.abs((b - middle) / ((1 - edge) / 2))
@@ -333,7 +333,9 @@ def _draw_tooth(
     stain = chosen.stain + SIDE_STAIN * float(np.interp(abs(tooth.centre), (0.8, 2.2), (0, 1)))
     colour = colour + stain * (TOOTH_NECK - colour)
     # curvature: light falls off towards the sides, more on the side away from the midline
-    light = 1.0 - 0.05 * across**2 - 0.15 * across**9 - 0.05 * np.clip(a_out, 0, 1)
+    # where neighbours touch there is hardly a line; it opens towards edge and gums
+    touching = _smooth(b, 0.12, 0.3) * (1 - _smooth(b, 0.45, 0.75))
+    light = 1.0 - 0.05 * across**2 - (0.15 - 0.09 * touching) * across**9 - 0.05 * np.clip(a_out, 0, 1)
     light = light - 0.10 * _smooth(b, 0.75, 1.1) - 0.05 * _smooth(0.12 - b, 0, 0.12)
     lobes = np.cos(a * np.pi * 1.5) * 0.012 * (1 - _smooth(b, 0.3, 0.8))
     light = (light + lobes) * tooth.whiteness * tooth.light
