@@ -34,7 +34,7 @@ STRIP_ROWS = 128
 EDGE_PX = 0.35
 """Softness of an outline in crop px, at any resolution."""
 SHADOW_TINT_RGB = np.array([0.72, 1.04, 1.12], np.float32)
-"""Shadows on skin lose less red: factors on the log ratio of each channel where it is negative."""
+"""Shadows on skin lose less red, and gain less where they are lit: factors on the log ratio of each channel."""
 
 
 @dataclass(frozen=True)
@@ -331,12 +331,12 @@ def _interior(
 def fold_gain(image: NDArray[np.float32], log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
     """Factors (height, width, 3) float32 for an RGB picture in [0, 255] and the ratio (height, width) it is to get.
 
-    Brightening is held back near white; darkening is tinted towards red.
+    Brightening is held back near white; darkening is tinted towards red, and brightening as much away from it.
     """
     brightest = np.maximum(_largest(image), 1)
     headroom = np.maximum(1, (brightest + 0.45 * np.maximum(250 - brightest, 0)) / brightest)
     ratio = np.minimum(log_ratio, np.log(headroom))[..., None]
-    return np.exp(np.where(ratio < 0, ratio * SHADOW_TINT_RGB, ratio)).astype(np.float32)
+    return np.exp(ratio * SHADOW_TINT_RGB).astype(np.float32)
 
 
 def _fold_gain(edited: NDArray[np.float32], edit: Edit, patch: _Patch) -> NDArray[np.float32]:

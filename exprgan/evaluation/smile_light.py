@@ -25,7 +25,8 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.edit.editor import Editor
 from exprgan.errors import ExprganError
 from exprgan.face_model.model import FaceModel
-from exprgan.samples.smile_shading import BroadLight, reach
+from exprgan.face_model.skin import BroadLight
+from exprgan.samples.smile_shading import reach
 
 PHOTO_PX = 320
 SMILES, OTHERS = 0.5, 0.2

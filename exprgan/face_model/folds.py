@@ -2,13 +2,14 @@
 
 A ratio image is the natural log of the luminance ratio expression / neutral, (192, 192) float32,
 row 0 at the forehead. Sources: how photographs of smiles differ from others, measured for smooth and for creased
-skin (`exprgan.samples.smile_shading`); the median log ratio of true smiles, which is taken away with a photo's own; the
+skin (`exprgan.samples.smile_shading`), or the median log ratio of true smiles where that is not at hand; the
 change of the normals and of the concavity of the sculpted skin surface under a fixed light from the front and above;
 drawn lines for brow, forehead and nasolabial folds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -22,17 +23,15 @@ from exprgan.faces import mesh
 LIGHT = np.array([0.0, 0.62, 0.78])
 """Direction to the light, canonical frame, length 1: 38 degrees above the camera, as in rooms and outdoors."""
 SMILE_SCORE_OF_RATIO = 0.62
-"""Score of the measured smile that the ratio image stands for."""
+"""Score of the measured smile that the median of true smiles stands for."""
 SCORE_PER_SCULPTED, MOST_SMILE = 0.5, 1.0
 """Score of the sculpted smile, and the score beyond which skin does not fold deeper."""
 SMILE_LINE = (0.35, 0.7)
 """Depth of the line along a smile's fold on smooth and on creased skin: means over people show none, as no two have it
-in the same place. Without it the finest contrasts there are two thirds of those of photographs, with it three quarters."""
+in the same place. With it the finest contrasts there are three quarters of those of photographs, without two thirds."""
 FROWN_DEPTH = 0.21
 """Depth of the drawn frown lines; deeper ones look painted."""
 NOSE_WING, BESIDE_MOUTH = 129, 216
-REMOVED_SMILE_SCORE = 0.75
-"""Score of a photo's own smile at which the whole ratio is taken out: rather a trace left than skin brightened."""
 
 
 def amount_of(amounts: Amounts, shape: str, side: str) -> float:
@@ -51,9 +50,9 @@ class WrinkleModel:
         self.covered = basis.arrays["chart_covered"].astype(bool)
         self.size = self.covered.shape[0]
         self.chart_px = basis.arrays["chart_xy"].astype(np.float64) * (self.size - 1)
-        self.smile = basis.arrays["smile_log_ratio"].astype(np.float32)
-        same = np.stack([self.smile, self.smile]) / SMILE_SCORE_OF_RATIO
-        self.smile_shading = basis.arrays.get("smile_shading", same).astype(np.float32)
+        of_pairs = basis.arrays["smile_log_ratio"] / SMILE_SCORE_OF_RATIO
+        shading = basis.arrays.get("smile_shading", np.stack([of_pairs, of_pairs]))
+        self.smile_shading = shading.astype(np.float32)
         self._skin = basis.arrays["skin_vertices"].astype(np.float32)
         self._skin_shapes = basis.arrays["skin_shapes"].astype(np.float32)
         self._quads = basis.arrays["skin_quads"].astype(int)
@@ -69,29 +68,28 @@ class WrinkleModel:
         self._halves = self._build_halves()
         self._sculpted_ratio = lru_cache(maxsize=64)(self._shaded_ratio)
 
-    def log_ratio(self, amounts: Amounts, own_smile: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float32]:
-        """Ratio image (192, 192) of an expression.
-
-        Args:
-            amounts: What moves.
-            own_smile: The photo's own smile that is taken away, right and left (scores 0..1); its folds go with it.
-        """
+    def log_ratio(self, amounts: Amounts) -> NDArray[np.float32]:
+        """Ratio image (192, 192) of an expression."""
         sculpted = tuple(sorted(amounts.sculpted.items()))
         ratio = self._sculpted_ratio(sculpted) + self._drawn_ratio(amounts)
-        for half, score in zip(self._halves, own_smile, strict=True):
-            ratio = ratio - self.smile * half * (score / REMOVED_SMILE_SCORE)
         return np.clip(ratio, -0.7, 0.3).astype(np.float32)
 
     def shading(self, amounts: Amounts, creased: float) -> NDArray[np.float32]:
         """Light (192, 192), natural log of the luminance's ratio, of a smile on skin that is creased, 0 to 1."""
-        smooth, rough = self.smile_shading
-        sides = [
-            half * min(MOST_SMILE, self._smile_share(amounts, side))
-            for half, side in zip(self._halves, "RL", strict=True)
-        ]
         on_smooth, on_creased = SMILE_LINE
         line = self._smile_line * (on_smooth + creased * (on_creased - on_smooth))
-        return (np.sum(sides, axis=0) * (smooth + creased * (rough - smooth) + line)).astype(np.float32)
+        scores = [min(MOST_SMILE, self._smile_share(amounts, side)) for side in "RL"]
+        return self.smile_light(scores, creased) + self._on_sides(scores) * line
+
+    def smile_light(self, scores: Sequence[float], creased: float) -> NDArray[np.float32]:
+        """The part of `shading` that is measured, for scores of the smile, right and left."""
+        smooth, rough = self.smile_shading
+        return (self._on_sides(scores) * (smooth + creased * (rough - smooth))).astype(np.float32)
+
+    def _on_sides(self, values: Sequence[float]) -> NDArray[np.float32]:
+        """A picture (192, 192) of a value for the right half and one for the left."""
+        right, left = self._halves
+        return (right * values[0] + left * values[1]).astype(np.float32)
 
     def _shaded_ratio(self, sculpted: tuple[tuple[str, float], ...]) -> NDArray[np.float32]:
         """Ratio of the sculpted skin surface under the fixed light."""

@@ -16,7 +16,7 @@ from exprgan.face_model.fit import FLAT, MEDIAPIPE, FaceAnalysis, FaceFitter, Tr
 from exprgan.face_model.folds import WrinkleModel
 from exprgan.face_model.prior import Prior, PriorMaker
 from exprgan.face_model.regions import Regions
-from exprgan.face_model.skin import Skin, creased_share, folds_on
+from exprgan.face_model.skin import Skin, creased_share, folds_on, taken_away
 from exprgan.face_model.teeth import Teeth
 from exprgan.face_parts import CROP_PX
 from exprgan.faces.align import transform_points
@@ -122,17 +122,13 @@ class FaceModel:
         self, image: NDArray[np.uint8], analysis: FaceAnalysis, amounts: Amounts
     ) -> NDArray[np.float32]:
         """Folds on the texture chart; those of the face's own smile go as far as its expression is replaced."""
-        own_smile = (0.0, 0.0)
-        if not amounts.regions or "mouth" in amounts.regions:
-            scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
-            right, left = (
-                amounts.replaced * float(scores[f"mouthSmile{side}"]) for side in ("Right", "Left")
-            )
-            own_smile = (right, left)
-        drawn = self.wrinkles.log_ratio(amounts)
-        creased = creased_share(image, analysis.landmarks_px)
+        points = analysis.landmarks_px
+        creased = creased_share(image, points)
         shading = self.wrinkles.shading(amounts, creased)
-        ratio = folds_on(self.skin.creases(image, analysis.landmarks_px), drawn, shading)
-        ratio += self.wrinkles.log_ratio(amounts, own_smile) - drawn
+        ratio = folds_on(self.skin.creases(image, points), self.wrinkles.log_ratio(amounts), shading)
+        if amounts.replaced and (not amounts.regions or "mouth" in amounts.regions):
+            scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
+            own = [amounts.replaced * float(scores[f"mouthSmile{side}"]) for side in ("Right", "Left")]
+            ratio += taken_away(self.skin.shadows(image, points), self.wrinkles.smile_light(own, creased))
         share = self.share(analysis, amounts)
         return ratio if share is None else ratio * self.regions.on_chart(share)

@@ -26,6 +26,14 @@ DEEPENED = 0.9
 """How much deeper own creases become where the skin folds fully."""
 SMOOTH_CHEEKS, CREASED_CHEEKS = 0.0075, 0.027
 """`roughness` of smooth and of creased cheeks, a fifth of the faces of open-faces train being beyond either."""
+USUAL_LIGHT = 0.35
+"""What differs more from the broad light, natural log, does not count for it: hair, nostrils, gloss."""
+DARK_PX = 1.5
+"""Standard deviation, in pixels of the chart, of the blur through which shadows of folds are seen."""
+DEEPEST_TO_MEAN = 1.5
+"""How much deeper than the mean that is measured a fold that goes away may be."""
+HAIR = (0.45, 0.7)
+"""Depth from which on a shadow counts as hair, and is left as it is."""
 SHADED_FOLD = 0.4
 """How far measured shading, which is softer, counts as folds."""
 FULL_FOLD = 0.12
@@ -50,6 +58,7 @@ class Skin:
         free = np.ones((size, size), np.float32)
         for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW):
             cv2.fillPoly(free, [cv2.convexHull(np.rint(chart_px[list(brow)]).astype(np.int32))], 0)
+        self._light = BroadLight(mask)
         self._mask = mask * cv2.GaussianBlur(cv2.erode(free, np.ones((5, 5))), (0, 0), 1.5)
 
     def log_luminance(
@@ -86,6 +95,44 @@ class Skin:
             for sigma in (FINE_PX, COARSE_PX)
         )
         return (np.clip(coarse - fine, 0, DEEPEST) * self._mask * known).astype(np.float32)
+
+    def shadows(self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> NDArray[np.float32]:
+        """How much darker (size, size) a face is than the broad light on it, natural log, as seen from a little away.
+
+        Arguments as for `creases`.
+        """
+        log, covered = self.log_luminance(image, landmarks_px)
+        left = np.where(covered, log - self._light.of(log)[0], 0).astype(np.float32)
+        return np.maximum(-cv2.GaussianBlur(left, (0, 0), DARK_PX), 0)
+
+
+def taken_away(shadows: NDArray[np.float32], shading: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What (size, size) to add so that folds go away: as much as their shading, but no more than the shadow there.
+
+    Args:
+        shadows: Of `Skin.shadows`.
+        shading: Measured for the expression that goes away, natural log of the luminance's ratio.
+    """
+    first, last = HAIR
+    skin = np.clip((last - shadows) / (last - first), 0, 1)
+    return (np.minimum(DEEPEST_TO_MEAN * np.maximum(-shading, 0), shadows) * skin).astype(np.float32)
+
+
+class BroadLight:
+    """The light on a chart as a quadratic of the place, fitted to skin alone."""
+
+    def __init__(self, mask: NDArray[np.float32]) -> None:
+        y, x = np.mgrid[: len(mask), : len(mask)] / len(mask) * 2 - 1
+        self._terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+        self._skin = mask > 0.9
+
+    def of(self, log: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+        """The light (size, size) and the mean of the skin."""
+        terms, seen = self._terms[self._skin], log[self._skin]
+        factors = np.linalg.lstsq(terms, seen, rcond=None)[0]
+        usual = np.abs(seen - terms @ factors) < USUAL_LIGHT
+        factors = np.linalg.lstsq(terms[usual], seen[usual], rcond=None)[0]
+        return self._terms @ factors, float(seen.mean())
 
 
 def roughness(image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> float:

@@ -28,7 +28,7 @@ MAX_LIGHT = 1.0
 MAX_TINT = 0.04
 """Limit of how far the log of a channel's light is from that of all: what tint teeth have is measured, not learned."""
 SHADOW_TINT_RGB = (0.72, 1.04, 1.12)
-"""As `exprgan.edit.blend.SHADOW_TINT_RGB`: folds lose less red where they darken."""
+"""As `exprgan.edit.blend.SHADOW_TINT_RGB`: folds lose and gain less red."""
 FLOW_SCALE = 0.1
 """Flows go into the network in units of 10 px."""
 
@@ -83,12 +83,12 @@ def compose(image: Tensor, prior: PriorMaps, change: Corrections, chart: MouthCh
 
 
 def _fold_gain(colours: Tensor, folds: Tensor) -> Tensor:
-    """Factors (N, 3, H, W) of folds on colours in [0, 2]: brightening held back near white, shadows tinted."""
+    """Factors (N, 3, H, W) of folds on colours in [0, 2]: brightening held back near white, both tinted."""
     brightest = (colours.detach().amax(dim=1, keepdim=True) * 127.5).clamp(min=1)
     headroom = ((brightest + 0.45 * (250 - brightest).clamp(min=0)) / brightest).clamp(min=1)
     ratio = torch.minimum(folds, headroom.log())
     tint = torch.tensor(SHADOW_TINT_RGB, device=folds.device)[None, :, None, None]
-    return torch.exp(torch.where(ratio < 0, ratio * tint, ratio))
+    return torch.exp(ratio * tint)
 
 
 class CorrectionGenerator(nn.Module):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.face_model.model import FaceModel
-from exprgan.face_model.skin import creased_share
+from exprgan.face_model.skin import BroadLight, creased_share
 from exprgan.face_parts import CROP_PX
 from exprgan.faces import mesh
 from exprgan.teacher.bundle_basis import save
@@ -30,8 +30,8 @@ BESIDE = ("browDown", "browInnerUp", "browOuterUp", "mouthPucker", "jawOpen")
 FORM_MODES = 16
 """Principal components of the neutral shapes that are, too."""
 MOST_TURNED_DEG, LEAST_SHARPNESS = 25.0, 40.0
-OUTLIER, LIMITS = 0.35, (-1.2, 1.0)
-"""Logs of luminance beyond which pixels do not count for the broad light, and what is left is cut off."""
+LIMITS = (-1.2, 1.0)
+"""Logs of luminance at which what differs from the broad light is cut off."""
 FADE_SHARE = 0.05
 """Of the chart, over which the map fades in below the eyes and out at the temples."""
 
@@ -68,23 +68,6 @@ def _score(model: FaceModel, scores: NDArray[np.float64], name: str) -> float:
     names = (name, f"{name}Left", f"{name}Right")
     places = [model.basis.measured_names.index(one) for one in names if one in model.basis.measured_names]
     return float(scores[places].mean())
-
-
-class BroadLight:
-    """The light on a chart as a quadratic of the place, fitted to skin alone."""
-
-    def __init__(self, mask: NDArray[np.float32]) -> None:
-        y, x = np.mgrid[: len(mask), : len(mask)] / len(mask) * 2 - 1
-        self._terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
-        self._skin = mask > 0.9
-
-    def of(self, log: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-        """The light (size, size) and the mean of the skin."""
-        terms, seen = self._terms[self._skin], log[self._skin]
-        factors = np.linalg.lstsq(terms, seen, rcond=None)[0]
-        usual = np.abs(seen - terms @ factors) < OUTLIER
-        factors = np.linalg.lstsq(terms[usual], seen[usual], rcond=None)[0]
-        return self._terms @ factors, float(seen.mean())
 
 
 def _regressed(causes: NDArray[np.float64], charts: NDArray[np.float16]) -> NDArray[np.float64]:

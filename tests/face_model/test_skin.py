@@ -12,11 +12,13 @@ from exprgan.face_model.skin import (
     CREASED,
     DEEPENED,
     DEEPEST,
+    DEEPEST_TO_MEAN,
     DRAWN_ON_SMOOTH,
     FULL_FOLD,
     SHADED_FOLD,
     creased_share,
     folds_on,
+    taken_away,
 )
 from exprgan.faces import mesh
 
@@ -104,3 +106,29 @@ def test_creased_skin_is_told_from_smooth_skin(points: NDArray[np.float64]) -> N
     rng = np.random.default_rng(0)
     rough = np.clip(even + rng.normal(0, 24, (SIZE, SIZE, 1)), 0, 255).astype(np.uint8)
     assert creased_share(rough, points) == 1
+
+
+def test_folds_that_go_away_are_lit_by_no_more_than_their_shadow() -> None:
+    shadows, shading = np.zeros((64, 64), np.float32), np.full((64, 64), -0.2, np.float32)
+    shadows[:16], shadows[16:32], shadows[32:48] = 0.1, 0.4, 0.9  # faint, deep, hair
+    shading[:, 60:] = 0.1
+    lit = taken_away(shadows, shading)
+    assert lit[8, 30] == pytest.approx(0.1)
+    assert lit[24, 30] == pytest.approx(0.2 * DEEPEST_TO_MEAN)
+    assert not lit[40].any()
+    assert not lit[56].any()
+    assert not lit[:, 60:].any()
+
+
+def test_shadows_are_found_in_any_broad_light(model: FaceModel, points: NDArray[np.float64]) -> None:
+    x, y = np.rint(points[425, :2]).astype(int)
+    spot = np.zeros((SIZE, SIZE), np.float32)
+    cv2.circle(spot, (int(x), int(y)), 8, 0.3, -1)
+    for slope in (0.0, 0.6):
+        light = np.linspace(-slope, slope, SIZE) - cv2.GaussianBlur(spot, (0, 0), 2)
+        picture = np.repeat((140 * np.exp(light))[..., None], 3, axis=2).astype(np.uint8)
+        shadows = model.skin.shadows(picture, points)
+        column, row = np.rint(model.wrinkles.chart_px[425]).astype(int)
+        assert shadows[row, column] == pytest.approx(0.28, abs=0.06)
+        column, row = np.rint(model.wrinkles.chart_px[205]).astype(int)
+        assert shadows[row, column] < 0.05
