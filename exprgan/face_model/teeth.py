@@ -20,7 +20,7 @@ from exprgan.face_parts import DENTITIONS
 from exprgan.faces import mesh
 from exprgan.models import mouth_interior
 
-CHART_RGB = np.array([200.5, 189.5, 172.5])
+CHART_RGB = np.array([202.5, 189.5, 172.5])
 """Median colour of the front teeth of the first chart under the shadow of the lips, in real smiles."""
 WHITES = {"L": (0.139, 0.273, 0.358, 22.6), "a": (0.125, 0.239, 1.1), "b": (0.583, 0.226, 2.8)}
 NO_WHITES = {"L": (0.396, 0.355, 23.9), "a": (0.260, 1.4), "b": (0.417, 1.7)}

@@ -25,8 +25,6 @@ MAX_FLOW_PX = 8.0
 MAX_SHADE = 0.6
 MAX_LIGHT = 1.0
 """Limits of the natural logs of shading and of light."""
-MAX_TINT = 0.04
-"""Limit of how far the log of a channel's light is from that of all: what tint teeth have is measured, not learned."""
 SHADOW_TINT_RGB = (0.72, 1.04, 1.12)
 """As `exprgan.edit.blend.SHADOW_TINT_RGB`: folds lose and gain less red."""
 FLOW_SCALE = 0.1
@@ -173,11 +171,11 @@ class CorrectionGenerator(nn.Module):
         amount = extent.float()[:, None, None, None]
         maps = double(F.pixel_shuffle(out[:, :24].float(), 2)) * amount
         light = F.interpolate(out[:, 24:].float(), scale_factor=4.0, mode="bilinear") * amount
-        grey = light.mean(dim=1, keepdim=True)
+        grey = light.mean(dim=1, keepdim=True)  # what tint teeth have is measured, not learned
         return Corrections(
             MAX_FLOW_PX * torch.tanh(maps[:, :2] * (4 / MAX_FLOW_PX)),
             MAX_SHADE * torch.tanh(maps[:, 2:5] / MAX_SHADE),
-            MAX_LIGHT * torch.tanh(grey / MAX_LIGHT) + MAX_TINT * torch.tanh((light - grey) / MAX_TINT),
+            (MAX_LIGHT * torch.tanh(grey / MAX_LIGHT)).expand_as(light),
             torch.tanh(maps[:, 5:]),
         )
 

@@ -35,13 +35,13 @@ BEHIND, BEHIND_CM = 0.25, 0.1
 """Share of the light that lower teeth lack behind upper ones, and the overbite from which on."""
 
 
-CONTRAST, DETAIL_CM, LIGHTER = 0.65, 0.25, 1.04
+CONTRAST, DETAIL_CM, LIGHTER = 0.8, 0.25, 1.02
 """What is left of a drawn chart's dark lines finer than so many cm, and the factor that makes up for its blur."""
-SOFT_PX = 0.8
+SOFT_PX = 0.35
 """Standard deviation by which a drawn chart is blurred, in pixels of the view.
 
-As they were drawn, teeth had more than twice the finest contrasts of those that open-faces' photographs show
-in the same places (`exprgan.evaluation.teeth`, split train).
+Both keep the contrasts of drawn teeth near those of photographs (`exprgan.evaluation.teeth`, split train); softer ones
+look airbrushed.
 """
 
 

@@ -62,12 +62,12 @@ class Dentition:
 
 
 UPPER = (
-    (0.86, 1.14, 0.00, 0.00, 4.5, 1.00),
-    (0.63, 0.96, 0.09, 0.05, 3.4, 0.97),
-    (0.77, 1.10, 0.01, 0.50, 3.0, 0.93),
-    (0.70, 0.94, 0.07, 0.40, 3.0, 0.94),
-    (0.68, 0.86, 0.11, 0.35, 3.0, 0.93),
-    (1.00, 0.80, 0.14, 0.25, 3.4, 0.92),
+    (0.86, 1.22, 0.00, 0.00, 4.5, 1.00),
+    (0.63, 1.04, 0.09, 0.05, 3.4, 0.97),
+    (0.77, 1.18, 0.01, 0.50, 3.0, 0.93),
+    (0.70, 1.02, 0.07, 0.40, 3.0, 0.94),
+    (0.68, 0.94, 0.11, 0.35, 3.0, 0.93),
+    (1.00, 0.88, 0.14, 0.25, 3.4, 0.92),
 )
 LOWER = (
     (0.53, 0.90, 0.00, 0.00, 4.2, 0.97),
@@ -335,12 +335,12 @@ def _draw_tooth(
     # curvature: light falls off towards the sides, more on the side away from the midline
     # where neighbours touch there is hardly a line; it opens towards edge and gums
     touching = _smooth(b, 0.12, 0.3) * (1 - _smooth(b, 0.45, 0.75))
-    light = 1.0 - 0.05 * across**2 - (0.15 - 0.09 * touching) * across**9 - 0.05 * np.clip(a_out, 0, 1)
+    light = 1.0 - 0.02 * across**2 - (0.30 - 0.12 * touching) * across**18 - 0.03 * np.clip(a_out, 0, 1)
     light = light - 0.10 * _smooth(b, 0.75, 1.1) - 0.05 * _smooth(0.12 - b, 0, 0.12)
     lobes = np.cos(a * np.pi * 1.5) * 0.012 * (1 - _smooth(b, 0.3, 0.8))
     light = (light + lobes) * tooth.whiteness * tooth.light
-    gloss = 20 * np.exp(-(((a + 0.18) / 0.20) ** 2) - ((b - 0.52) / 0.20) ** 2)
-    gloss = gloss + 8 * np.exp(-(((a - 0.35) / 0.12) ** 2) - ((b - 0.45) / 0.22) ** 2)
+    gloss = 9 * np.exp(-(((a + 0.18) / 0.20) ** 2) - ((b - 0.52) / 0.20) ** 2)
+    gloss = gloss + 5 * np.exp(-(((a - 0.35) / 0.12) ** 2) - ((b - 0.45) / 0.22) ** 2)
     seed = chosen.seed + round(tooth.centre * 100) % 97
     shade = light * (1 + 0.008 * _noise(a.shape, 4.0, seed))
     finished = colour * shade[..., None] + gloss[..., None]

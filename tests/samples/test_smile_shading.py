@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exprgan.face_model.amounts import Amounts
+from exprgan.face_model.folds import SMILE_LIGHT
 from exprgan.face_model.model import FaceModel
 from exprgan.samples import smile_shading
 from exprgan.weights import find
@@ -103,8 +104,14 @@ def test_elsewhere_nothing_is_found(model: FaceModel, maps: NDArray[np.float32])
 def test_a_smile_shows_the_map_of_its_skin_by_its_score(model: FaceModel) -> None:
     smooth, creased = model.wrinkles.smile_shading
     smile = Amounts(measured={"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5})
-    np.testing.assert_allclose(model.wrinkles.shading(smile, 0.0), 0.5 * smooth, atol=1e-6)
-    np.testing.assert_allclose(model.wrinkles.shading(smile, 1.0), 0.5 * creased, atol=1e-6)
+    np.testing.assert_allclose(model.wrinkles.smile_light((0.5, 0.5), 0.0), 0.5 * smooth, atol=1e-6)
+    np.testing.assert_allclose(model.wrinkles.smile_light((0.5, 0.5), 1.0), 0.5 * creased, atol=1e-6)
+    lines = [model.wrinkles.shading(smile, share) for share in (0.0, 1.0)]
+    for shown, light in zip(lines, (smooth, creased), strict=True):
+        rest = shown - 0.5 * SMILE_LIGHT * light
+        assert -0.2 < rest.min() < -0.005  # a line along the fold
+        assert rest[: int(model.wrinkles.chart_px[129, 1]) - 8].max() == 0
+    assert lines[1].min() < lines[0].min()
     one_side = model.wrinkles.shading(Amounts(measured={"mouthSmileRight": 0.5}), 0.0)
     assert np.abs(one_side[:, -60:]).max() < 1e-3 < np.abs(one_side[:, :60]).max()
     assert not model.wrinkles.shading(Amounts(sculpted={"browDown_L": 1.0}), 1.0).any()
