@@ -23,6 +23,9 @@ from exprgan.faces.align import transform_points
 from exprgan.faces.face import Face
 from exprgan.faces.mesh import BLENDSHAPES
 
+LEAST_SMILE = 0.02
+"""Score of a photo's own smile below which it has no folds to take away."""
+
 
 class FaceModel:
     """Fits faces and works out priors of edits.
@@ -129,6 +132,7 @@ class FaceModel:
         if amounts.replaced and (not amounts.regions or "mouth" in amounts.regions):
             scores = dict(zip(self.basis.measured_names, analysis.scores, strict=True))
             own = [amounts.replaced * float(scores[f"mouthSmile{side}"]) for side in ("Right", "Left")]
-            ratio += taken_away(self.skin.shadows(image, points), self.wrinkles.smile_light(own, creased))
+            if max(own) > LEAST_SMILE:
+                ratio += taken_away(self.skin.shadows(image, points), self.wrinkles.smile_light(own, creased))
         share = self.share(analysis, amounts)
         return ratio if share is None else ratio * self.regions.on_chart(share)

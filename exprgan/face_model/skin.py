@@ -125,13 +125,15 @@ class BroadLight:
         y, x = np.mgrid[: len(mask), : len(mask)] / len(mask) * 2 - 1
         self._terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
         self._skin = mask > 0.9
+        self._on_skin = self._terms[self._skin]
+        self._solver = np.linalg.pinv(self._on_skin)
 
     def of(self, log: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
         """The light (size, size) and the mean of the skin."""
-        terms, seen = self._terms[self._skin], log[self._skin]
-        factors = np.linalg.lstsq(terms, seen, rcond=None)[0]
-        usual = np.abs(seen - terms @ factors) < USUAL_LIGHT
-        factors = np.linalg.lstsq(terms[usual], seen[usual], rcond=None)[0]
+        seen = log[self._skin].astype(np.float64)
+        usual = np.abs(seen - self._on_skin @ (self._solver @ seen)) < USUAL_LIGHT
+        terms = self._on_skin[usual]
+        factors = np.linalg.lstsq(terms.T @ terms, terms.T @ seen[usual], rcond=None)[0]
         return self._terms @ factors, float(seen.mean())
 
 
