@@ -130,8 +130,13 @@ class Edit:
         paint = (arrays["paint"] + 1) * np.float32(0.5)
         return cls(flow, shade, paint, mask[..., 0], weight, arrays.get("interior"), residual)
 
-    def in_tone(self, tone: NDArray[np.float32]) -> Edit:
-        """The edit with the same shading and residual on all channels, and what it paints in one tone."""
+    def in_tone(self, tone: NDArray[np.float32] | None) -> Edit:
+        """The edit with the same shading and residual on all channels, and what it paints in one tone.
+
+        None is the tone of a picture in colour, which leaves the edit as it is.
+        """
+        if tone is None:
+            return self
 
         def grey(values: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.ascontiguousarray(

@@ -149,9 +149,7 @@ class PreparedFace:
     index: int  # position in the list of faces
     matrix: NDArray[np.float64]  # (2, 3) photo to crop
     pixels: NDArray[np.uint8]  # (256, 256, 3) sRGB, the aligned crop
-    tone: (
-        NDArray[np.float32] | None
-    )  # of a crop without colours of its own, to which the edit must bring none
+    tone: NDArray[np.float32] | None  # `exprgan.edit.tone.tone_of` the crop
     regions: NDArray[np.float32] | None = None  # (1, 3, 256, 256) in [0, 1]: eyes, nose and mouth
     share: NDArray[np.float32] | None = None  # (256, 256) in [0, 1], soft mask of the face
     analysis: FaceAnalysis | None = None  # the face model's fit, in the frame of the crop
@@ -244,8 +242,7 @@ def apply(
             for face in scene.faces:
                 edit, note = propose(face)
                 if edit is not None:
-                    edit = edit if face.tone is None else edit.in_tone(face.tone)
-                    _carry_over(pixels, edit, face.matrix, scene.photo.pixel_profile)
+                    _carry_over(pixels, edit.in_tone(face.tone), face.matrix, scene.photo.pixel_profile)
                 outcomes[face.index] = replace(outcomes[face.index], note=note)
     return EditResult(pixels, tuple(outcomes), expression, float(strength), scene.photo, weights)
 

@@ -130,8 +130,7 @@ class FaceModelSystem:
         proposal = by_face_model(self.face_model, self.generator, face, amounts)
         if proposal.edit is None:
             return pixels
-        edit = proposal.edit if face.tone is None else proposal.edit.in_tone(face.tone)
-        return apply_edit(pixels, edit, UPRIGHT)
+        return apply_edit(pixels, proposal.edit.in_tone(face.tone), UPRIGHT)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> PreparedFace | None:
         """The face in the middle of an aligned crop (256, 256, 3), or None."""

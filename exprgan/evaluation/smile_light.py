@@ -25,8 +25,7 @@ from exprgan.data.open_faces import OpenFaces
 from exprgan.edit.editor import Editor
 from exprgan.errors import ExprganError
 from exprgan.face_model.model import FaceModel
-from exprgan.face_model.skin import BroadLight
-from exprgan.samples.smile_shading import reach
+from exprgan.samples.smile_shading import LIMITS, reach
 
 PHOTO_PX = 320
 SMILES, OTHERS = 0.5, 0.2
@@ -34,21 +33,19 @@ SMILES, OTHERS = 0.5, 0.2
 MOST_TURNED_DEG, LEAST_SHARPNESS = 15.0, 60.0
 FOLDS, FOLD_PX = (206, 426), 4
 """Mesh points on the folds, and how far around them on the chart is averaged."""
-OUTLIERS = (-1.2, 1.0)
 
 
 def report_of(faces: OpenFaces, rows: Iterable[int], editor: Editor) -> dict[str, Any]:
     """Figures over photographs of open-faces."""
-    charts: dict[str, list[NDArray[np.float64]]] = {"smiles": [], "others": [], "edits": []}
+    charts: dict[str, list[NDArray[np.float32]]] = {"smiles": [], "others": [], "edits": []}
     model = FaceModel()
-    light = BroadLight(model.wrinkles.mask)
 
-    def on_chart(image: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    def on_chart(image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         found = editor.detector.detect(image)
         if not found:
             return None
-        log, covered = model.skin.log_luminance(image, found[0].landmarks_xy.astype(np.float64))
-        return np.where(covered, np.clip(log - light.of(log)[0], *OUTLIERS), 0)
+        left, _ = model.skin.without_light(image, found[0].landmarks_xy.astype(np.float64))
+        return np.clip(left, *LIMITS)
 
     for row in rows:
         kind = _kind(faces, row, model)
@@ -81,12 +78,12 @@ def _kind(faces: OpenFaces, row: int, model: FaceModel) -> str | None:
     return "smiles" if smile >= SMILES else "others" if smile < OTHERS else None
 
 
-def _figures(charts: dict[str, NDArray[np.float64]], model: FaceModel) -> dict[str, Any]:
+def _figures(charts: dict[str, NDArray[np.float32]], model: FaceModel) -> dict[str, Any]:
     weight, smiles = reach(model), charts["smiles"]
     means = {name: found.mean(axis=0) for name, found in charts.items()}
     means["half of the smiles"] = smiles[::2].mean(axis=0)
 
-    def distance(name: str, other: NDArray[np.float64]) -> float:
+    def distance(name: str, other: NDArray[np.float32]) -> float:
         return round(float(np.sqrt((weight * (means[name] - other) ** 2).sum() / weight.sum())), 4)
 
     def at_folds(name: str) -> float:

@@ -58,10 +58,10 @@ class Skin:
         free = np.ones((size, size), np.float32)
         for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW):
             cv2.fillPoly(free, [cv2.convexHull(np.rint(chart_px[list(brow)]).astype(np.int32))], 0)
-        self._light = BroadLight(mask)
+        self._light = _BroadLight(mask)
         self._mask = mask * cv2.GaussianBlur(cv2.erode(free, np.ones((5, 5))), (0, 0), 1.5)
 
-    def log_luminance(
+    def _log_luminance(
         self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """A face on the chart, (size, size): natural log of its luminance, 0 off the skin, and where there is skin.
@@ -88,7 +88,7 @@ class Skin:
             image: sRGB uint8 (height, width, 3).
             landmarks_px: (468+, 2+) in its pixels.
         """
-        log, covered = self.log_luminance(image, landmarks_px)
+        log, covered = self._log_luminance(image, landmarks_px)
         known = covered.astype(np.float32)
         fine, coarse = (
             cv2.GaussianBlur(log, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-3)
@@ -96,13 +96,23 @@ class Skin:
         )
         return (np.clip(coarse - fine, 0, DEEPEST) * self._mask * known).astype(np.float32)
 
+    def without_light(
+        self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], float]:
+        """How a face (size, size) differs from the broad light on it, natural log, 0 off the skin; and its mean level.
+
+        Arguments as for `creases`.
+        """
+        log, covered = self._log_luminance(image, landmarks_px)
+        light, level = self._light.of(log)
+        return np.where(covered, log - light, 0).astype(np.float32), level
+
     def shadows(self, image: NDArray[np.uint8], landmarks_px: NDArray[np.float64]) -> NDArray[np.float32]:
         """How much darker (size, size) a face is than the broad light on it, natural log, as seen from a little away.
 
         Arguments as for `creases`.
         """
-        log, covered = self.log_luminance(image, landmarks_px)
-        left = np.where(covered, log - self._light.of(log)[0], 0).astype(np.float32)
+        left, _ = self.without_light(image, landmarks_px)
         return np.maximum(-cv2.GaussianBlur(left, (0, 0), DARK_PX), 0)
 
 
@@ -118,7 +128,7 @@ def taken_away(shadows: NDArray[np.float32], shading: NDArray[np.float32]) -> ND
     return (np.minimum(DEEPEST_TO_MEAN * np.maximum(-shading, 0), shadows) * skin).astype(np.float32)
 
 
-class BroadLight:
+class _BroadLight:
     """The light on a chart as a quadratic of the place, fitted to skin alone."""
 
     def __init__(self, mask: NDArray[np.float32]) -> None:

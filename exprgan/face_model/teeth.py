@@ -34,8 +34,7 @@ MOST_YELLOWER = 5.0
 """In b of CIELAB, than the cheeks; beyond, it is glasses or a background that is seen."""
 CHILD_IRIS, IRIS_PER_HEIGHT, USUAL_HEIGHT, CHILD_LEAST = 6.35, 3.0, 3.4, 6.95
 """Irises hardly grow with a face, so a child's are large for it: their radius in units of the pose, and what each
-height below the eyes takes from it (heights of nose, mouth and chin, summed, in distances of the eyes). A tenth of the
-faces of open-faces train is beyond, of which some four in five are children as far as can be seen."""
+height below the eyes takes from it (heights of nose, mouth and chin, summed, in distances of the eyes)."""
 CHILD_ROUGHNESS = 0.035
 """Of the cheeks, which is too much for a child."""
 FORMS = (1.235, 1.297)

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from exprgan.data.open_faces import OpenFaces
 from exprgan.face_model.model import FaceModel
-from exprgan.face_model.skin import BroadLight, creased_share
+from exprgan.face_model.skin import creased_share
 from exprgan.face_parts import CROP_PX
 from exprgan.faces import mesh
 from exprgan.teacher.bundle_basis import save
@@ -39,7 +40,6 @@ FADE_SHARE = 0.05
 def measure(faces: OpenFaces, model: FaceModel) -> NDArray[np.float32]:
     """Log of the luminance's ratio (2, size, size) for a smile's score of 1, of smooth and of creased cheeks."""
     charts, smiles, creased, beside, forms = [], [], [], [], []
-    light = BroadLight(model.wrinkles.mask)
     for row in faces.indices("train"):
         if float(faces.rows[row]["sharpness"]) < LEAST_SHARPNESS:
             continue
@@ -48,9 +48,8 @@ def measure(faces: OpenFaces, model: FaceModel) -> NDArray[np.float32]:
         pitch, yaw, _ = analysis.pose.pitch_yaw_roll()
         if max(abs(pitch), abs(yaw)) > MOST_TURNED_DEG:
             continue
-        log, covered = model.skin.log_luminance(image, analysis.landmarks_px)
-        broad, level = light.of(log)
-        charts.append(np.where(covered, np.clip(log - broad, *LIMITS), 0).astype(np.float16))
+        left, level = model.skin.without_light(image, analysis.landmarks_px)
+        charts.append(np.clip(left, *LIMITS).astype(np.float16))
         score = {name: _score(model, analysis.scores, name) for name in ("mouthSmile", *BESIDE)}
         smiles.append(score.pop("mouthSmile"))
         creased.append(creased_share(image, analysis.landmarks_px))
@@ -99,9 +98,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds open-faces/")
     parser.add_argument("weights", type=Path, metavar="WEIGHTS")
     arguments = parser.parse_args()
-    found = find("face_model", arguments.weights)
+    names = find("face_model", arguments.weights).config["arguments"]
     shading = measure(OpenFaces(arguments.data / "open-faces"), FaceModel(arguments.weights))
-    save(arguments.weights, {**found.arrays(), ARRAY: shading.astype(np.float16)}, found.config["arguments"])
+    arrays = load_file(arguments.weights / "face_model.safetensors")  # in the types that they are stored in
+    save(arguments.weights, {**arrays, ARRAY: shading.astype(np.float16)}, names)
 
 
 if __name__ == "__main__":
